@@ -1,0 +1,40 @@
+# make demo       set up, search MAD architectures with a control proposer (no key, no GPU), write the report
+# make test       set up, run the default tests (at most 5 minutes on 2 cores)
+# make test-all   the slow tests as well
+# make lock       resolve pyproject.toml anew into requirements.lock
+PYTHON ?= python3
+PY := .venv/bin/python
+UV := .venv/bin/uv
+WORKDIR ?= runs
+
+.PHONY: setup demo test test-all lint lock clean
+
+setup: .venv/ready
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv .venv
+	@test -x $(UV) || $(PY) -m pip install --quiet --disable-pip-version-check uv==0.13.8
+	@$(UV) pip install --quiet --require-hashes --python $(PY) -r requirements.lock
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(PY) -e .
+	@touch $@
+
+demo: setup
+	$(PY) scripts/search.py --config=configs/search.py:demo --workdir=$(WORKDIR)
+
+test: setup
+	$(PY) -m pytest
+
+test-all: setup
+	$(PY) -m pytest -m ''
+
+lint: setup
+	$(PY) -m ruff check .
+
+lock: setup
+	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --extra dev --extra bo pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf .venv build *.egg-info
