@@ -1,0 +1,174 @@
+"""Fidelities: how large a proxy is, and how long a pattern trains on it. Importable without jax.
+
+Five presets, ordered by cost. Scores of different presets are never comparable with each other.
+
+smoke   seconds; proves that the machinery runs, its scores mean nothing
+demo    two recall tasks; made for `make demo` (rank correlation with cpu-s: see FIDELITIES.md)
+cpu-s   all six tasks, shortened; the smallest preset whose ranking is meant seriously
+cpu-m   all six tasks at half length, 25 epochs
+paper   all six tasks as published for MAD (Poli et al. 2024), 200 epochs
+"""
+
+import dataclasses
+import difflib
+import enum
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+TASKS = (
+    "in-context-recall",
+    "fuzzy-in-context-recall",
+    "noisy-in-context-recall",
+    "memorization",
+    "compression",
+    "selective-copying",
+)
+SCORED_BATCH = 128  # macro accuracy is averaged over test batches of this many rows
+
+
+class Select(enum.StrEnum):
+    """Which epoch is scored. BEST_TEST exists to compare with mad-lab only: it selects on the test set."""
+
+    LAST = "last"
+    BEST_TEST = "best_test_madlab"
+
+
+class DType(enum.StrEnum):
+    """Arithmetic of the matrix products; parameters, softmax, norms and the loss are always float32."""
+
+    FP32 = "fp32"
+    BF16_MATMUL = "bf16-matmul"
+
+
+class Activation(enum.StrEnum):
+    RELU = "relu"
+    GELU_TANH = "gelu-tanh"
+    SWIGLU = "swiglu"
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """One fidelity of the MAD proxy.
+
+    `seq_len` maps a task to its length in tokens (before the shift of recall tasks), `copied` is the number of tokens
+    to copy in selective copying, `train` and `test` count rows. AdamW with a constant learning rate. `eval_every` 0
+    scores once, after the last epoch; `stop_at` ends a task's training when its accuracy reaches the value.
+    """
+
+    name: str
+    d: int
+    seq_len: Mapping[str, int]
+    copied: int
+    train: int
+    test: int
+    epochs: int
+    batch: int
+    tasks: tuple[str, ...] = TASKS
+    lr: float = 5e-4
+    weight_decay: float = 0.0
+    b1: float = 0.9
+    b2: float = 0.999
+    eps: float = 1e-8
+    activation: Activation = Activation.RELU
+    dtype: DType = DType.FP32
+    eval_every: int = 0
+    stop_at: float | None = None
+    select: Select = Select.LAST
+
+    def __post_init__(self):
+        object.__setattr__(self, "seq_len", MappingProxyType(dict(self.seq_len)))
+        check_tasks(self.tasks)
+        for field in ("d", "train", "test", "epochs", "batch"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"preset {self.name}: {field} = {getattr(self, field)}, use at least 1")
+        if self.d % 8:
+            raise ValueError(
+                f"preset {self.name}: d = {self.d} is no multiple of 8 (heads have 8 dims): use {self.d // 8 * 8 + 8}"
+            )
+        watched = self.stop_at is not None or self.select is Select.BEST_TEST
+        if watched and not self.eval_every:
+            raise ValueError(f"preset {self.name}: stop_at and select=best_test_madlab need eval_every >= 1")
+
+    def __reduce__(self):
+        return _rebuild, ({f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)},)
+
+    def fields(self, task: str) -> dict[str, Any]:
+        """The arguments of `mad.generate` that this preset sets for `task`."""
+        check_tasks([task])
+        fields = {"seq_len": self.seq_len[task]}
+        return fields | {"n_copy": self.copied} if task == "selective-copying" else fields
+
+    def resolved(self, tasks: Iterable[str] | None = None) -> dict[str, Any]:
+        """Everything that can change a score, as plain JSON data: this is what the result cache keys on."""
+        tasks = check_tasks(self.tasks if tasks is None else tasks)
+        plain = {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        for unused in ("name", "seq_len", "copied"):
+            del plain[unused]
+        return plain | {"tasks": {task: self.fields(task) for task in sorted(tasks)}, "scored_batch": SCORED_BATCH}
+
+    def steps(self) -> int:
+        """Optimiser steps per task."""
+        return self.epochs * -(-self.train // self.batch)
+
+
+def _plain(value):
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _rebuild(fields: dict[str, Any]) -> Preset:
+    return Preset(**fields)
+
+
+def check_tasks(tasks: Iterable[str]) -> tuple[str, ...]:
+    """`tasks` in their fixed order, each once; raises ValueError for an unknown name or an empty list."""
+    tasks = tuple(tasks)
+    for task in tasks:
+        if task not in TASKS:
+            raise ValueError(f"unknown MAD task {task!r}{_nearest(task, TASKS)}")
+    if not tasks:
+        raise ValueError(f"no MAD task given: choose from {', '.join(TASKS)}")
+    return tuple(task for task in TASKS if task in tasks)
+
+
+def _lengths(recall: int, fuzzy: int, memorization: int, compression: int, copying: int) -> dict[str, int]:
+    return dict(zip(TASKS, (recall, fuzzy, recall, memorization, compression, copying), strict=True))
+
+
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        preset.name: preset
+        for preset in (
+            Preset("smoke", 32, _lengths(32, 48, 16, 16, 32), copied=8, train=64, test=64, epochs=2, batch=32),
+            Preset(
+                "demo",
+                64,
+                _lengths(32, 48, 32, 16, 48),
+                copied=8,
+                train=800,
+                test=512,
+                epochs=4,
+                batch=32,
+                tasks=("in-context-recall", "memorization"),
+            ),
+            Preset("cpu-s", 64, _lengths(32, 48, 32, 16, 48), copied=8, train=800, test=512, epochs=10, batch=32),
+            Preset("cpu-m", 128, _lengths(64, 64, 32, 32, 128), copied=16, train=800, test=1280, epochs=25, batch=128),
+            Preset(
+                "paper", 128, _lengths(128, 128, 32, 32, 256), copied=16, train=800, test=1280, epochs=200, batch=128
+            ),
+        )
+    }
+)
+
+
+def get(name: str) -> Preset:
+    """The preset `name`; raises ValueError with the nearest match."""
+    if name not in PRESETS:
+        raise ValueError(f"unknown preset {name!r}{_nearest(name, PRESETS)}")
+    return PRESETS[name]
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    known = tuple(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    return f" (did you mean {close[0]}?)" * bool(close) + f"; known: {', '.join(known)}"
