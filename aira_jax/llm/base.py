@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -38,7 +39,11 @@ class ErrorKind(enum.StrEnum):
 
 
 class LLMError(Exception):
-    """A call that gave no answer. `fix` tells the user what to do; `retry_after_s` is the server's own wish."""
+    """A call that gave no answer.
+
+    `fix` tells the user what to do; `retry_after_s` is the server's own wish; `usage` is what the call was billed all
+    the same (a refused or a cut answer), zero if nothing is known.
+    """
 
     def __init__(
         self,
@@ -48,9 +53,12 @@ class LLMError(Exception):
         retryable: bool = False,
         fix: str = "",
         retry_after_s: float | None = None,
+        usage: "Usage | None" = None,
+        request_id: str | None = None,
     ):
         super().__init__(message)
         self.kind, self.retryable, self.fix, self.retry_after_s = kind, retryable, fix, retry_after_s
+        self.usage, self.request_id = usage or Usage(), request_id
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +80,17 @@ class Usage:
     @property
     def tokens(self) -> int:
         return self.input + self.output + self.cache_read + self.cache_write_5m + self.cache_write_1h
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            input=self.input + other.input,
+            output=self.output + other.output,
+            cache_read=self.cache_read + other.cache_read,
+            cache_write_5m=self.cache_write_5m + other.cache_write_5m,
+            cache_write_1h=self.cache_write_1h + other.cache_write_1h,
+            reasoning=self.reasoning + other.reasoning,
+            estimated=self.estimated or other.estimated,
+        )
 
 
 class Space(Protocol):
@@ -115,7 +134,10 @@ class Sampling:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """One question. `system` is static and cacheable, `user` volatile; `attempt` counts from 0 within node and role."""
+    """One question. `system` is static and cacheable, `user` volatile; `attempt` counts from 0 within node and role.
+
+    `timeout_s` bounds the call (None: the backend's own deadline); it is no part of the question.
+    """
 
     operator: Operator
     node: int
@@ -127,10 +149,23 @@ class Request:
     context: Context
     sampling: Sampling = Sampling()
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    timeout_s: float | None = None
+
+    @property
+    def prompt(self) -> str:
+        """The whole prompt as one text, in the order in which the model reads it: what a run keeps as a blob."""
+        return f"{self.system}\n\n{self.user}"
+
+    @property
+    def prompt_sha(self) -> str:
+        """sha256 of `prompt` as UTF-8, which is also the name of its blob."""
+        return hashlib.sha256(self.prompt.encode("utf-8", "replace")).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
 class Completion:
+    """An answer. `stop_reason` is "end_turn" when it is whole, "max_tokens" when it was cut, else the server's word."""
+
     text: str
     stop_reason: str
     usage: Usage
