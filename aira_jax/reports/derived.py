@@ -1,0 +1,98 @@
+"""Everything in a run directory that can be rebuilt from its event log and blobs."""
+
+import difflib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from aira_jax.reports import html
+from aira_jax.reports.runview import NodeView, RunView
+
+REPORT = "report.html"
+
+
+def rebuild(run_dir: Path | str, max_bytes: int = html.MAX_BYTES) -> Path:
+    """Write config.json, nodes/, best/, submission/ and report.html anew from events.jsonl and blobs/ alone.
+
+    The same log gives the same bytes. `max_bytes` bounds the text shown in the report (the folders hold all of it).
+    Returns the path of report.html. Raises ValueError when `run_dir` holds no log, and the log's own errors.
+    """
+    run_dir = Path(run_dir)
+    if not (run_dir / "events.jsonl").is_file():
+        raise ValueError(f"{run_dir}: no events.jsonl there; name the folder of one run, <workdir>/<task>/<agent>/seed_<k>")
+    run = RunView.read(run_dir)
+    _write(run_dir / "config.json", _json(run.config))
+    _replace(run_dir / "nodes", {f"{view.node.id:04d}/{path}": text for view in run.nodes for path, text in node_files(view, run).items()})
+    _replace(run_dir / "best", run.best.node.files if run.best else {})
+    _replace(run_dir / "submission", run.submitted.node.files if run.submitted else {})
+    _write(run_dir / REPORT, html.render(run, max_bytes=max_bytes))
+    return run_dir / REPORT
+
+
+def node_files(view: NodeView, run: RunView) -> dict[str, str]:
+    """The folder of one node: files/, plan.md, output.txt, diff.patch, result.json."""
+    return {
+        **{f"files/{path}": text for path, text in view.node.files.items()},
+        "plan.md": view.node.plan,
+        "output.txt": view.output,
+        "diff.patch": diff(run.parent_files(view), view.node.files),
+        "result.json": _json(view.result),
+    }
+
+
+def diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """A unified diff of two sets of files, in path order; empty when they are equal."""
+    parts = []
+    for path in sorted({*before, *after}):
+        old, new = before.get(path), after.get(path)
+        if old == new:
+            continue
+        lines = difflib.unified_diff(
+            _lines(old),
+            _lines(new),
+            f"a/{path}" if old is not None else "/dev/null",
+            f"b/{path}" if new is not None else "/dev/null",
+        )
+        parts.extend(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+    return "".join(parts)
+
+
+def _lines(text: str | None) -> list[str]:
+    """Lines as `patch` counts them: split at \\n only, endings kept."""
+    if not text:
+        return []
+    *whole, last = text.split("\n")
+    return [f"{line}\n" for line in whole] + ([last] if last else [])
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _replace(folder: Path, files: Mapping[str, str]) -> None:
+    """Make `folder` hold exactly `files`; an older folder stays until the new one is complete."""
+    fresh = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    for path, text in files.items():
+        _write(fresh / _inside(path), text)
+    if folder.exists():
+        shutil.rmtree(folder)
+    fresh.rename(folder)
+
+
+def _inside(path: str) -> PurePosixPath:
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or not pure.parts:
+        raise ValueError(f"the log names a candidate file outside its folder: {path!r}; it was not written by this program")
+    return pure
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.new")
+    partial.write_bytes(text.encode(errors="replace"))
+    os.replace(partial, path)

@@ -1,0 +1,61 @@
+"""Text from candidates and models, made safe to look at: no control characters, no hidden direction marks, bounded length."""
+
+import re
+
+_CONTROL = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"} | {0x7F: "\u2421"}
+_DIRECTION = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C], "\ufffd")
+_C1_AND_SURROGATES = dict.fromkeys([*range(0x80, 0xA0), *range(0xD800, 0xE000)], "\ufffd")
+_VISIBLE = _CONTROL | _DIRECTION | _C1_AND_SURROGATES
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+_LINE_CHARS = 2_000  # a longer line is cut in its middle
+
+
+def visible(text: str) -> str:
+    """The text without colour codes and with every other control character shown as a symbol.
+
+    Marks that reverse the direction of writing become U+FFFD: they could make shown code differ from run code.
+    """
+    return _ANSI.sub("", text.replace("\r\n", "\n")).translate(_VISIBLE)
+
+
+def one_line(text: str, limit: int = 200) -> str:
+    """The text as a single visible line of at most `limit` characters."""
+    flat = " ".join(visible(text).split())
+    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+def cut(text: str, limit: int, whole: str) -> str:
+    """At most about `limit` bytes of markup: whole lines of the head (60 %) and of the tail, the missing count between.
+
+    The size of a line is what it takes in an HTML file in UTF-8. `whole` tells where the uncut text lies.
+    """
+    lines = [_cut_line(line) for line in visible(text).split("\n")]
+    sizes = [_markup_bytes(line) for line in lines]
+    if sum(sizes) <= limit:
+        return "\n".join(lines)
+    head = _fitting(sizes, 0.6 * limit)
+    tail = _fitting(sizes[head:][::-1], 0.4 * limit)
+    missing = lines[head : len(lines) - tail]
+    note = f"[… {len(missing):,} lines ({sum(map(len, missing)):,} characters) left out here; all of it: {whole} …]"
+    return "\n".join([*lines[:head], note, *lines[len(lines) - tail :]])
+
+
+def _cut_line(line: str) -> str:
+    if len(line) <= _LINE_CHARS:
+        return line
+    half = _LINE_CHARS // 2
+    return f"{line[:half]} [… {len(line) - 2 * half:,} characters left out …] {line[-half:]}"
+
+
+def _markup_bytes(line: str) -> int:
+    return len(line.encode()) + 4 * sum(map(line.count, "&<>\"'")) + 1
+
+
+def _fitting(sizes: list[int], limit: float) -> int:
+    """How many leading items fit into `limit`."""
+    total = 0
+    for count, size in enumerate(sizes):
+        total += size
+        if total > limit:
+            return count
+    return len(sizes)
