@@ -29,13 +29,20 @@ class Parameters(NamedTuple):
     total: int
 
 
+def as_pattern(layers: Pattern | str | Sequence[str]) -> Pattern:
+    """A pattern from its text or its layers; PatternError or ValueError if it is none."""
+    if isinstance(layers, Pattern):
+        return layers
+    return parse(layers) if isinstance(layers, str) else Pattern(tuple(layers))
+
+
 def layer_counts(layers: Layers, space: int) -> dict[str, int]:
     """How many layers of each primitive of `space` there are.
 
     Raises ValueError (PatternError for text) for a foreign primitive, a count that is no integer >= 0, or no layer.
     """
     allowed = dims_lib.primitives(space)
-    counts = layers if isinstance(layers, Mapping) else _pattern(layers).counts()
+    counts = layers if isinstance(layers, Mapping) else as_pattern(layers).counts()
     for name, n in counts.items():
         if name not in PRIMITIVES:
             raise ValueError(rounding_lib.unknown("primitive in the counts", name, list(allowed)))
@@ -127,12 +134,6 @@ def training_steps(
     dims = dims_lib.get(scale, space)
     rule = PUBLISHED_ROUNDING[dims.space] if rounding is None else rounding
     return steps_for_budget(budget, counts if layers is None else layers, dims, rounding=rule)
-
-
-def _pattern(layers: Pattern | str | Sequence[str]) -> Pattern:
-    if isinstance(layers, Pattern):
-        return layers
-    return parse(layers) if isinstance(layers, str) else Pattern(tuple(layers))
 
 
 def _mamba_in(dims: Dims) -> int:
