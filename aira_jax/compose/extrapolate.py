@@ -156,7 +156,7 @@ def _stretched(base: Pattern, factor: Fraction, rounding: Rounding | str) -> Pat
     for i, (p, h) in enumerate(runs):
         if h == 0:
             raise ValueError(
-                f"run {i + 1} of {base.pretty()} ({base.runs()[i][1]} x {p}) vanishes at factor {float(factor):.4g}: "
+                f"run {i + 1} of {_named(base)} ({base.runs()[i][1]} x {p}) vanishes at factor {float(factor):.4g}: "
                 "use rounding='ceil'"
             )
     return _expand(runs, base, factor)
@@ -180,7 +180,7 @@ def _stacked_prefix(base: Pattern, factor: Fraction, dims: Dims) -> Pattern:
 def _copies(base: Pattern, factor: Fraction) -> int:
     if factor < 1:
         raise ValueError(
-            f"the target is less than one copy of {base.pretty()} (factor {float(factor):.4g}): "
+            f"the target is less than one copy of {_named(base)} (factor {float(factor):.4g}): "
             "use stretch, a larger scale, or a base with fewer layers"
         )
     _check_length(len(base) * math.floor(factor), base, factor)
@@ -195,7 +195,7 @@ def _expand(runs: Sequence[tuple[str, int]], base: Pattern, factor: Fraction) ->
 def _check_length(n: int, base: Pattern, factor: Fraction) -> None:
     if n > MAX_LAYERS:
         raise ValueError(
-            f"{base.pretty()} at factor {float(factor):.4g} has {n} layers, {MAX_LAYERS} at most: use a smaller factor or target"
+            f"{_named(base)} at factor {float(factor):.4g} has {n} layers, above {MAX_LAYERS}: lower the target"
         )
 
 
@@ -203,8 +203,8 @@ def _check_reachable(base: Pattern, dims: Dims) -> None:
     smallest = flops.params([p for p, _ in base.runs()], dims).non_embedding
     if smallest > dims.target:
         raise ValueError(
-            f"{base.pretty()} cannot be stretched to {dims.name}: its {len(base.runs())} runs have {smallest:,} parameters with "
-            f"one layer each, the target is {dims.target:,}: use a larger scale or a base with fewer runs"
+            f"{_named(base)} cannot be stretched to {dims.name}: its {len(base.runs())} runs have "
+            f"{smallest:,} parameters with one layer each, the target is {dims.target:,}: use a larger scale or a base with fewer runs"
         )
 
 
@@ -212,7 +212,7 @@ def _few_runs(base: Pattern) -> list[str]:
     runs = len(base.runs())
     if runs >= MIN_RUNS:
         return []
-    return [f"{base.pretty()} has {runs} run{'s' * (runs > 1)} only: stretched, it stops alternating; stack it instead"]
+    return [f"{_named(base)} has {runs} run{'s' * (runs > 1)} only: stretched, it stops alternating; stack it instead"]
 
 
 def _far_off(result: Fit) -> list[str]:
@@ -220,9 +220,13 @@ def _far_off(result: Fit) -> list[str]:
         return []
     size, target = result.parameters.non_embedding, result.dims.target
     return [
-        f"{result.base.pretty()} by {result.method} at {result.dims.name} has {size:,} non-embedding parameters, "
+        f"{_named(result.base)} by {result.method} at {result.dims.name} has {size:,} non-embedding parameters, "
         f"{float(result.deviation):+.1%} from the target {target:,}: try another rounding or method"
     ]
+
+
+def _named(base: Pattern) -> str:
+    return base.source or base.pretty()
 
 
 def _warned(result: Fit) -> Fit:
