@@ -1,0 +1,5 @@
+"""The Mamba-2 sequence mixer (state-space dual): chunked scan and one-token step."""
+
+from kernels_pallas.ssd.api import ssd, ssd_step
+
+__all__ = ["ssd", "ssd_step"]

@@ -1,0 +1,77 @@
+"""ssd as one lax.scan over chunks: the CPU default, differentiated by plain autodiff.
+
+The whole body of a chunk sits under jax.checkpoint, so that the backward pass recomputes the decay masks instead of
+reading them from memory; on CPUs that is faster as well as smaller. B and C stay per group.
+
+B batch, L time, H = G*R heads, P head dim, G groups, N state dim, Q chunk, c chunks.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from kernels_pallas.common.numerics import einsum, wide
+from kernels_pallas.common.segments import run_ids
+from kernels_pallas.ssd.inputs import Inputs, initial_state, skip, step_size
+
+
+def ssd(inputs: Inputs, *, chunk: int, dt_limit):
+    """y [B,L,H,P] in x.dtype and the final state [B,H,P,N] in float32 (float64 for float64 inputs)."""
+    x = inputs.x
+    b, length, h, p = x.shape
+    g, n = inputs.B.shape[2:]
+    q, r, dtype = min(chunk, length), h // g, wide(x.dtype)
+    c = -(-length // q)
+
+    def chunks(v, *tail):
+        v = jnp.pad(v, [(0, 0), (0, c * q - length)] + [(0, 0)] * (v.ndim - 2))
+        return jnp.moveaxis(v.reshape(b, c, q, *tail), 1, 0)
+
+    with jax.named_scope("ssd/chunks"):
+        dt_BLH = step_size(inputs.dt, inputs.dt_bias, dt_limit, dtype)
+        dt_cBGRQ = jnp.moveaxis(chunks(dt_BLH, g, r), 2, -1)
+        cs_cBGRQ = jnp.cumsum(dt_cBGRQ * inputs.A.astype(dtype).reshape(g, r, 1), axis=-1)
+        x_cBGRQP = jnp.moveaxis(chunks(x, g, r, p), 2, 4)
+        B_cBGQN, C_cBGQN = (jnp.swapaxes(chunks(v, g, n), 2, 3) for v in (inputs.B, inputs.C))
+        runs = _runs(inputs.segment_ids, c, q)
+    state = initial_state(inputs).reshape(b, g, r, p, n)
+    body = jax.checkpoint(functools.partial(_chunk, dtype=dtype), prevent_cse=False)
+    final, y_cBGRQP = jax.lax.scan(body, state, (x_cBGRQP, dt_cBGRQ, cs_cBGRQ, B_cBGQN, C_cBGQN, runs))
+    y = jnp.moveaxis(y_cBGRQP, (0, 4), (1, 2)).reshape(b, c * q, h, p)[:, :length]
+    if inputs.D is not None:
+        y = y + skip(inputs.D.astype(dtype), x)
+    return y.astype(x.dtype), final.reshape(b, h, p, n)
+
+
+def _runs(segment_ids, c: int, q: int):
+    """Run ids [c,B,Q] and the id at the end of the chunk before [c,B]; None without segments."""
+    if segment_ids is None:
+        return None
+    runs_BL = run_ids(segment_ids)
+    runs_BL = jnp.pad(runs_BL, ((0, 0), (0, c * q - runs_BL.shape[1])), mode="edge")
+    runs_BcQ = runs_BL.reshape(-1, c, q)
+    before_Bc = jnp.concatenate([runs_BcQ[:, :1, 0], runs_BcQ[:, :-1, -1]], axis=1)
+    return jnp.moveaxis(runs_BcQ, 1, 0), before_Bc.T
+
+
+def _chunk(state_BGRPN, operands, *, dtype):
+    """One chunk: its outputs, and the state after it."""
+    x_BGRQP, dt_BGRQ, cs_BGRQ, B_BGQN, C_BGQN, runs = operands
+    q = cs_BGRQ.shape[-1]
+    dot = functools.partial(einsum, dtype=dtype)
+    same = jnp.tril(jnp.ones((q, q), bool))
+    enter_BGRQ, stay_BGRQ = jnp.exp(cs_BGRQ), jnp.exp(cs_BGRQ[..., -1:] - cs_BGRQ)
+    if runs is not None:
+        run_BQ, before_B = runs
+        same = same & (run_BQ[:, :, None] == run_BQ[:, None, :])[:, None, None]
+        enter_BGRQ = jnp.where((run_BQ == before_B[:, None])[:, None, None], enter_BGRQ, 0)
+        stay_BGRQ = jnp.where((run_BQ == run_BQ[:, -1:])[:, None, None], stay_BGRQ, 0)
+    gap_BGRQQ = cs_BGRQ[..., :, None] - cs_BGRQ[..., None, :]
+    decay_BGRQQ = jnp.where(same, jnp.exp(jnp.where(same, gap_BGRQQ, 0)), 0)
+    cb_BGQQ = dot("bgqn,bgkn->bgqk", C_BGQN, B_BGQN)
+    dx_BGRQP = dt_BGRQ[..., None] * x_BGRQP.astype(dtype)
+    y_BGRQP = dot("bgrqk,bgrkp->bgrqp", decay_BGRQQ * cb_BGQQ[:, :, None], dx_BGRQP)
+    y_BGRQP += enter_BGRQ[..., None] * dot("bgqn,bgrpn->bgrqp", C_BGQN, state_BGRPN)
+    new_BGRPN = dot("bgrkp,bgkn->bgrpn", stay_BGRQ[..., None] * dx_BGRQP, B_BGQN)
+    return enter_BGRQ[..., -1, None, None] * state_BGRPN + new_BGRPN, y_BGRQP
