@@ -203,8 +203,9 @@ def _check_reachable(base: Pattern, dims: Dims) -> None:
     smallest = flops.params([p for p, _ in base.runs()], dims).non_embedding
     if smallest > dims.target:
         raise ValueError(
-            f"{_named(base)} cannot be stretched to {dims.name}: its {len(base.runs())} runs have "
-            f"{smallest:,} parameters with one layer each, the target is {dims.target:,}: use a larger scale or a base with fewer runs"
+            f"{_named(base)} cannot be stretched to {dims.name}: with one layer each, its {len(base.runs())} runs have "
+            f"{smallest:,} parameters, and the target is {dims.target:,}: "
+            "use a larger scale or a base with fewer runs"
         )
 
 
