@@ -1,19 +1,19 @@
 """The search tree: a pure fold over the event log.
 
 `Tree.fold(records)` gives the same tree on every machine; `tree.apply(record)` is one step of it. Test scores are not
-in it: records of test phases are passed over here and folded by `aira_jax.search.test_scores`, which only reports read.
+in it: records of test phases are passed over here and folded by `aira_jax.reports.testscores`, which no search reads.
 """
 
 import dataclasses
 import enum
 import functools
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aira_jax.llm.base import Operator, Usage
 from aira_jax.search.budget import Budget
-from aira_jax.search.events import Record, canonical
+from aira_jax.search.events import Blobs, Record, canonical
 
 TEST_PHASES = frozenset({"fit_test", "score_test"})
 _USAGE = tuple(field.name for field in dataclasses.fields(Usage))
@@ -149,14 +149,14 @@ class Tree:
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def fold(cls, records: Iterable[Record], blobs: Callable[[str], str] | None = None) -> "Tree":
-        """The tree after `records`. `blobs` maps a sha to its text (`Blobs.get`); without it, long files are empty."""
+    def fold(cls, records: Iterable[Record], blobs: Blobs | None = None) -> "Tree":
+        """The tree after `records`. `blobs` are the run's; without them, files over 64 KiB are empty."""
         tree = cls()
         for record in records:
             tree = tree.apply(record, blobs)
         return tree
 
-    def apply(self, record: Record, blobs: Callable[[str], str] | None = None) -> "Tree":
+    def apply(self, record: Record, blobs: Blobs | None = None) -> "Tree":
         """The tree after one more record. Total: a record that it does not understand changes nothing."""
         tree = self
         if self.searching and self.sessions:
@@ -336,11 +336,11 @@ def _candidate(tree: Tree, record: Record, blobs) -> Tree:
     )
 
 
-def resolve(text: str | Mapping[str, str], blobs: Callable[[str], str] | None) -> str:
+def resolve(text: str | Mapping[str, str], blobs: Blobs | None) -> str:
     """A text of a record: itself, or the blob that stands for it (empty when `blobs` is None)."""
     if isinstance(text, str):
         return text
-    return blobs(text["blob"]) if blobs else ""
+    return blobs.get(text["blob"]) if blobs else ""
 
 
 def _exec_start(tree: Tree, record: Record, blobs) -> Tree:

@@ -1,0 +1,362 @@
+"""The settings of a search, typed: every option, its default and its meaning, once.
+
+`configs/search.py` turns them into an ml_collections config; `Settings.of` turns a config (or the one in a log) back.
+"""
+
+import dataclasses
+import difflib
+import enum
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import config_dict
+
+from aira_jax import llm as llms
+from aira_jax.llm.base import Operator
+from aira_jax.search.budget import Budget
+from aira_jax.search.operators import Fitness, MemoryOptions, PromptOptions
+from aira_jax.search.policies import PolicyConfig
+
+PROPOSERS = (Operator.DRAFT, Operator.IMPROVE, Operator.DEBUG, Operator.CROSSOVER, Operator.ANALYZE)
+FREE_DICTS = ("extra", "prices")  # config.llm.*: keys are the provider's, not ours
+
+# What may differ when a run is continued: it changes what is spent and where, never what is proposed or measured.
+CHANGEABLE = ("budget.", "workers.", "paths.", "log.", "display.", "llm.base_url", "llm.key_env", "llm.path")
+
+
+class Dedupe(enum.StrEnum):
+    """What becomes of a candidate that equals an earlier good one: its result, a new evaluation, or a new question."""
+
+    REUSE = "reuse"
+    RERUN = "rerun"
+    REJECT = "reject"
+
+
+class Order(enum.StrEnum):
+    """FIFO: the same run for every timing. ASAP: the fastest; what is finished first is seen first."""
+
+    FIFO = "fifo"
+    ASAP = "asap"
+
+
+class TestWhen(enum.StrEnum):
+    """AFTER: the submitted node and every node that was a running best. AFTER_ALL: every good node. INLINE: each node
+    at its commit, on the run's wall clock."""
+
+    __test__ = False
+
+    AFTER = "after"
+    AFTER_ALL = "after_all"
+    INLINE = "inline"
+    NEVER = "never"
+
+
+class Baseline(enum.StrEnum):
+    """What the confirmed nodes are compared with, under the same fresh evaluator seeds."""
+
+    NONE = "none"
+    FIRST_DRAFT = "first_draft"
+
+
+class Fsync(enum.StrEnum):
+    ALWAYS = "always"
+    OFF = "off"
+
+
+class Terminal(enum.StrEnum):
+    """AUTO: a live view on a terminal, else lines. OFF: nothing."""
+
+    AUTO = "auto"
+    OFF = "off"
+
+
+@dataclasses.dataclass(frozen=True)
+class Analyze:
+    """config.analyze. `llm`: ask a model for the verdict on every execution (self-reported fitness always does)."""
+
+    llm: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Workers:
+    """config.workers. `n` nodes in flight; `llm` calls and `eval` executions at once (0: as many as n allows).
+
+    `devices`: comma-separated GPU ids, "" = those of CUDA_VISIBLE_DEVICES, "cpu" = none. At most `slots_per_device`
+    executions share a device (or, without one, the cores of this machine, which they divide among them).
+    """
+
+    n: int = 1
+    llm: int = 0
+    eval: int = 0
+    order: Order = Order.FIFO
+    devices: str = ""
+    slots_per_device: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class SandboxSettings:
+    """config.sandbox. Bounds of one execution; None = the task's own, else the sandbox's default."""
+
+    backend: str = "process"
+    require_isolation: bool = False
+    check_s: float | None = None
+    fit_s: float | None = None
+    score_s: float | None = None
+    memory_gb: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Eval:
+    """config.eval. `seeds`: evaluator seeds 0, 1, ... averaged into a fitness. `hidden_seed`: data seed of a campaign."""
+
+    seeds: int = 1
+    hidden_seed: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Test:
+    """config.test. `repeat_winner`: further evaluator seeds for the submitted node's test score."""
+
+    __test__ = False
+
+    when: TestWhen = TestWhen.AFTER
+    repeat_winner: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Confirm:
+    """config.confirm. After the search, evaluate the `top_k` good nodes again with `seeds` fresh evaluator seeds and
+    submit the best mean."""
+
+    top_k: int = 0
+    seeds: int = 3
+    baseline: Baseline = Baseline.NONE
+
+
+@dataclasses.dataclass(frozen=True)
+class BudgetSettings:
+    """config.budget. None = unlimited. No execution starts with less than `min_exec_s` left."""
+
+    wall_s: float | None = 86_400.0
+    device_s: float | None = None
+    steps: int | None = 500
+    tokens: int | None = None
+    usd: float | None = None
+    min_exec_s: float = 30.0
+
+    @property
+    def limits(self) -> Budget:
+        return Budget.of(dataclasses.asdict(self))
+
+
+@dataclasses.dataclass(frozen=True)
+class Paths:
+    """config.paths. `data_root`: prepared and raw data, `cache_dir`: evaluator results; "" = ~/.cache/aira_jax."""
+
+    data_root: str = ""
+    cache_dir: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Log:
+    fsync: Fsync = Fsync.ALWAYS
+
+
+@dataclasses.dataclass(frozen=True)
+class Display:
+    terminal: Terminal = Terminal.AUTO
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """All of a search. `agent` names the folder of its runs; "" = <policy>-<model or backend>."""
+
+    task: str = "NeuralArchitectureSearchMAD2PrimitivesAccuracy"
+    agent: str = ""
+    seed: int = 0
+    profile: str = "smoke"
+    fitness: Fitness = Fitness.EVALUATOR
+    dedupe: Dedupe = Dedupe.REUSE
+    llm: Mapping[str, Any] = dataclasses.field(default_factory=lambda: dataclasses.asdict(llms.Options()))
+    policy: PolicyConfig = PolicyConfig()
+    prompt: PromptOptions = PromptOptions()
+    memory: MemoryOptions = MemoryOptions()
+    analyze: Analyze = Analyze()
+    workers: Workers = Workers()
+    sandbox: SandboxSettings = SandboxSettings()
+    eval: Eval = Eval()
+    test: Test = Test()
+    confirm: Confirm = Confirm()
+    budget: BudgetSettings = BudgetSettings()
+    paths: Paths = Paths()
+    log: Log = Log()
+    display: Display = Display()
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> "Settings":
+        """The settings of a config. Raises ValueError naming the key, its value and what is valid."""
+        plain = config.to_dict() if isinstance(config, config_dict.ConfigDict) else dict(config)
+        settings = _build(cls, plain, "config")
+        settings = dataclasses.replace(settings, llm=_without_none(settings.llm))
+        _check(settings)
+        return settings
+
+    @property
+    def agent_name(self) -> str:
+        options = llms.options(self.llm)
+        return self.agent or f"{self.policy.name}-{(options.model or options.backend).replace('/', '_')}"
+
+    def options(self, operator: Operator) -> llms.Options:
+        """config.llm as one operator sees it."""
+        return llms.options(self.llm, operator)
+
+
+def to_config(settings: Settings) -> config_dict.ConfigDict:
+    """A locked ConfigDict with every option; options without a value take one of their type later."""
+    fields = _placeholders(settings)
+    overrides = {name: _placeholders(llms.Options(), empty=True) for name in PROPOSERS}
+    fields["llm"] = {**{str(name): values for name, values in overrides.items()}, **fields["llm"]}
+    config = config_dict.ConfigDict(fields)
+    config.lock()
+    for key in FREE_DICTS:
+        config.llm[key].unlock()
+    return config
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"budget.steps": 500, ...} of a nested config."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """{key: [old, new]} of two nested configs."""
+    a, b = flatten(old), flatten(new)
+    return {key: [a.get(key), b.get(key)] for key in sorted({*a, *b}) if a.get(key) != b.get(key)}
+
+
+def is_changeable(key: str) -> bool:
+    """Whether a run may be continued with another value of this key."""
+    return any(key.startswith(prefix) for prefix in CHANGEABLE)
+
+
+def nearest(word: str, valid: typing.Iterable[str]) -> str:
+    """` (did you mean "x"?)`, or nothing when no valid word is near."""
+    match = difflib.get_close_matches(word, list(valid), n=1)
+    return f' (did you mean "{match[0]}"?)' if match else ""
+
+
+def _placeholders(value: Any, *, empty: bool = False) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for field, hint in _hints(type(value)).items():
+        item = getattr(value, field)
+        if dataclasses.is_dataclass(item):
+            fields[field] = _placeholders(item)
+        elif isinstance(item, Mapping):
+            fields[field] = {} if empty else {key: _free(part) for key, part in item.items()}
+        elif item is None or empty:
+            fields[field] = config_dict.placeholder(_scalar(hint))
+        else:
+            fields[field] = str(item) if isinstance(item, enum.StrEnum) else item
+    if isinstance(value, Settings):
+        fields["llm"] = _placeholders(llms.options(value.llm))
+    return fields
+
+
+def _free(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def _scalar(hint: Any) -> type:
+    kinds = [kind for kind in typing.get_args(hint) or (hint,) if kind is not types.NoneType]
+    return str if issubclass(kinds[0], enum.StrEnum) else kinds[0]
+
+
+def _build(cls: type, values: Mapping[str, Any], path: str) -> Any:
+    hints = _hints(cls)
+    for key in values:
+        if key not in hints:
+            raise ValueError(f"{path}.{key} is no option{nearest(key, hints)}; valid: {', '.join(hints)}")
+    return cls(**{key: _value(hints[key], value, f"{path}.{key}") for key, value in values.items()})
+
+
+def _value(hint: Any, value: Any, path: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value, path)
+    if typing.get_origin(hint) is not None and isinstance(value, Mapping):
+        return dict(value)
+    options = typing.get_args(hint) or (hint,)
+    if value is None and types.NoneType in options:
+        return None
+    kind = _kind(hint)
+    if issubclass(kind, enum.StrEnum):
+        if value not in list(kind):
+            raise ValueError(f"{path}={value!r} is unknown{nearest(str(value), kind)}; valid: {', '.join(kind)}")
+        return kind(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ValueError(f"{path}={value!r} must be of type {kind.__name__}")
+    return value
+
+
+def _kind(hint: Any) -> type:
+    return next(kind for kind in typing.get_args(hint) or (hint,) if kind is not types.NoneType)
+
+
+def _without_none(llm: Mapping[str, Any]) -> dict[str, Any]:
+    """config.llm without the overrides that were left open."""
+    kept = dict(llm)
+    for operator in PROPOSERS:
+        block = {key: value for key, value in (kept.pop(operator, None) or {}).items() if value not in (None, {})}
+        if block:
+            kept[str(operator)] = block
+    return kept
+
+
+_AT_LEAST = {
+    "seed": 0,
+    "workers.n": 1,
+    "workers.llm": 0,
+    "workers.eval": 0,
+    "workers.slots_per_device": 1,
+    "eval.seeds": 1,
+    "test.repeat_winner": 0,
+    "confirm.top_k": 0,
+    "confirm.seeds": 1,
+    "memory.max_chars": 0,
+    "policy.greedy.num_drafts": 1,
+    "policy.greedy.max_debug_depth": 0,
+    "budget.wall_s": 0,
+    "budget.device_s": 0,
+    "budget.steps": 0,
+    "budget.tokens": 0,
+    "budget.usd": 0,
+    "budget.min_exec_s": 0,
+}
+
+
+def _check(settings: Settings) -> None:
+    values = flatten(dataclasses.asdict(settings))
+    for key, least in _AT_LEAST.items():
+        if values[key] is not None and not values[key] >= least:
+            raise ValueError(f"config.{key}={values[key]} must be at least {least}")
+    if not 0 <= settings.policy.greedy.debug_prob <= 1:
+        raise ValueError(f"config.policy.greedy.debug_prob={settings.policy.greedy.debug_prob} must lie in [0, 1]")
+    for word, key in ((settings.task, "task"), (settings.agent or "a", "agent")):
+        if not word or "/" in word or word.startswith("."):
+            raise ValueError(f"config.{key}={word!r} names a folder: it must not be empty, hold / or begin with a dot")
+    for operator in PROPOSERS:
+        settings.options(operator)
