@@ -109,7 +109,7 @@ class SandboxSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Eval:
-    """config.eval. `seeds`: evaluator seeds 0, 1, ... averaged into a fitness. `hidden_seed`: data seed of a campaign."""
+    """config.eval. `seeds`: evaluator seeds 0, 1, ... averaged into a fitness. `hidden_seed`: a campaign's own data seed."""
 
     seeds: int = 1
     hidden_seed: int | None = None
@@ -280,8 +280,8 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def _scalar(hint: Any) -> type:
-    kinds = [kind for kind in typing.get_args(hint) or (hint,) if kind is not types.NoneType]
-    return str if issubclass(kinds[0], enum.StrEnum) else kinds[0]
+    kind = _kind(hint)
+    return str if issubclass(kind, enum.StrEnum) else kind
 
 
 def _build(cls: type, values: Mapping[str, Any], path: str) -> Any:
@@ -297,8 +297,7 @@ def _value(hint: Any, value: Any, path: str) -> Any:
         return _build(hint, value, path)
     if typing.get_origin(hint) is not None and isinstance(value, Mapping):
         return dict(value)
-    options = typing.get_args(hint) or (hint,)
-    if value is None and types.NoneType in options:
+    if value is None and types.NoneType in typing.get_args(hint):
         return None
     kind = _kind(hint)
     if issubclass(kind, enum.StrEnum):

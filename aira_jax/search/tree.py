@@ -1,7 +1,7 @@
 """The search tree: a pure fold over the event log.
 
 `Tree.fold(records)` gives the same tree on every machine; `tree.apply(record)` is one step of it. Test scores are not
-in it: records of test phases are passed over here and folded by `aira_jax.reports.testscores`, which no search reads.
+in it: records of test phases are passed over here and folded by `aira_jax.search.test_scores`, which only reports read.
 """
 
 import dataclasses
