@@ -1,0 +1,38 @@
+"""How every script starts: flags are parsed, bad input ends with exit 2 and one message, `--debug` shows tracebacks."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags
+
+BAD_INPUT = 2
+
+_DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of an error in the input.")
+
+
+def run(main: Callable[[Sequence[str]], int | None]) -> None:
+    """Runs `main(argv)` and exits with what it returns. A ValueError is the user's: exit 2, its text on stderr."""
+
+    def guarded(argv: Sequence[str]) -> int | None:
+        if len(argv) > 1:
+            return _complain(f"unexpected argument {argv[1]!r}: flags are written --name=value (see --help)")
+        try:
+            return main(argv)
+        except ValueError as error:
+            if _DEBUG.value:
+                raise
+            return _complain(str(error))
+
+    app.run(guarded, flags_parser=_parse)
+
+
+def _parse(argv: Sequence[str]) -> Sequence[str]:
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        sys.exit(_complain(f"{error} (see --help)"))
+
+
+def _complain(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return BAD_INPUT
