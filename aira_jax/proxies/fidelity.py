@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from aira_jax.primitives.activation import Activation
+
 TASKS = (
     "in-context-recall",
     "fuzzy-in-context-recall",
@@ -39,12 +41,6 @@ class DType(enum.StrEnum):
 
     FP32 = "fp32"
     BF16_MATMUL = "bf16-matmul"
-
-
-class Activation(enum.StrEnum):
-    RELU = "relu"
-    GELU_TANH = "gelu-tanh"
-    SWIGLU = "swiglu"
 
 
 @dataclasses.dataclass(frozen=True)
