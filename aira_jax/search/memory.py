@@ -1,15 +1,22 @@
 """What a prompt tells of earlier nodes: which of them, in which order, within how many characters."""
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from aira_jax.llm.base import Operator
 from aira_jax.search.tree import Node
+
+BEST = 5
+PLAN_CHARS, SUMMARY_CHARS = 2000, 1000
 
 
 class MemoryKind(enum.StrEnum):
-    """`simple`: plan, summary and fitness of every good node. `only_plans`: their plans alone. `sibling`: the children
-    that the parent already has. `ancestral`: the chain of repairs that ends in the parent, back to the node that began
-    it. `lineage`: every ancestor of every parent. `none`: nothing."""
+    """Which nodes are told of, and what.
+
+    `simple`: plan, summary and fitness of every good node. `only_plans`: their plans alone. `sibling`: the children
+    that the parents already have. `ancestral`: the chain of repairs that ends in the parent, back to the node that
+    began it. `lineage`: every ancestor of every parent, parents included. `none`: nothing.
+    """
 
     SIMPLE = "simple"
     ONLY_PLANS = "only_plans"
@@ -31,6 +38,77 @@ def select(
 
     `nodes` is the view in id order (index = id), pending ones included but never told of. At most `max_chars`
     characters (0 = no bound): the best five good nodes first, then the most recent, each once; entries that do not
-    fit are left out and counted in a last line.
+    fit are left out and counted in a last line. In a bounded block long plans and summaries are cut.
     """
-    raise NotImplementedError
+    told = [nodes[id] for id in sorted(_chosen(kind, nodes, parents)) if not nodes[id].pending]
+    entries = [_entry(node, kind, bounded=max_chars > 0) for node in _best_then_recent(told, lower_is_better)]
+    return _joined(entries, max_chars)
+
+
+def _chosen(kind: MemoryKind, nodes: Sequence[Node], parents: Sequence[int]) -> set[int]:
+    match kind:
+        case MemoryKind.SIMPLE | MemoryKind.ONLY_PLANS:
+            return {node.id for node in nodes if node.is_good}
+        case MemoryKind.SIBLING:
+            return {child for parent in parents for child in nodes[parent].children if child < len(nodes)}
+        case MemoryKind.ANCESTRAL:
+            return {id for parent in parents for id in _repairs(nodes, parent)}
+        case MemoryKind.LINEAGE:
+            return _ancestors(nodes, parents)
+        case MemoryKind.NONE:
+            return set()
+
+
+def _repairs(nodes: Sequence[Node], last: int) -> Iterable[int]:
+    """`last` and, as long as each is a repair, the node that it repairs."""
+    yield last
+    while nodes[last].operator is Operator.DEBUG:
+        last = nodes[last].parents[0]
+        yield last
+
+
+def _ancestors(nodes: Sequence[Node], parents: Sequence[int]) -> set[int]:
+    found, todo = set(), list(parents)
+    while todo:
+        id = todo.pop()
+        if id not in found:
+            found.add(id)
+            todo.extend(nodes[id].parents)
+    return found
+
+
+def _best_then_recent(nodes: Sequence[Node], lower_is_better: bool) -> list[Node]:
+    sign = 1 if lower_is_better else -1
+    best = sorted((node for node in nodes if node.is_good), key=lambda node: (sign * node.fitness, node.id))[:BEST]
+    taken = {node.id for node in best}
+    return best + [node for node in reversed(nodes) if node.id not in taken]
+
+
+def _entry(node: Node, kind: MemoryKind, *, bounded: bool) -> str:
+    of = f" of node {' and '.join(map(str, node.parents))}" if node.parents else ""
+    title = f"Node {node.id} ({node.operator}{of})"
+    plan = f"Plan: {_cut(node.plan, PLAN_CHARS) if bounded else node.plan}"
+    if kind is MemoryKind.ONLY_PLANS:
+        return f"{title}\n{plan}"
+    outcome = f"fitness {node.fitness:.6g}" if node.is_good else f"{node.status}, class {node.failure_class}"
+    summary = node.summary or node.message
+    told = _cut(summary, SUMMARY_CHARS) if bounded else summary
+    return f"{title}: {outcome}\n{plan}" + (f"\nOutcome: {told}" if told else "")
+
+
+def _cut(text: str, chars: int) -> str:
+    return text if len(text) <= chars else f"{text[: chars - 6]} [...]"
+
+
+def _joined(entries: Sequence[str], max_chars: int) -> str:
+    if not max_chars:
+        return "\n\n".join(entries)
+    left_out = "({} more left out)"
+    kept, free = [], max_chars - len("\n\n" + left_out.format(len(entries)))
+    for entry in entries:
+        if len(entry) + 2 <= free:
+            kept.append(entry)
+            free -= len(entry) + 2
+    if len(kept) < len(entries) and free >= 0:
+        kept.append(left_out.format(len(entries) - len(kept)))
+    return "\n\n".join(kept)
