@@ -1,0 +1,41 @@
+"""Which state_scan implementation can run what, the order in which `auto` tries them, and their kernels."""
+
+from kernels_pallas.common import backends
+from kernels_pallas.common.dispatch import Choice, Impl, Op
+from kernels_pallas.common.specs import ScanSpec
+from kernels_pallas.state_scan import pallas_tpu, pallas_triton, xla
+
+
+def _anything(spec: ScanSpec) -> str | None:
+    return None
+
+
+def _pallas(backend: str):
+    def supports(spec: ScanSpec) -> str | None:
+        if spec.dtype != "float32":
+            return f'Pallas scans are float32, not {spec.dtype}; use impl="xla"'
+        return backends.missing(backend)
+
+    return supports
+
+
+OP = Op(
+    name="state_scan",
+    supports={
+        Impl.REFERENCE: _anything,
+        Impl.XLA: _anything,
+        Impl.PALLAS_TRITON: _pallas("triton"),
+        Impl.PALLAS_TPU: _pallas("tpu"),
+    },
+    auto={"cpu": (Impl.XLA,), "gpu": (Impl.PALLAS_TRITON, Impl.XLA), "tpu": (Impl.XLA,)},
+)
+
+
+def kernel(choice: Choice, interpret: bool):
+    """The hashable `core.Kernel` of a choice."""
+    blocks = dict(choice.blocks)
+    if choice.impl is Impl.XLA:
+        return xla.exclusive_scan
+    if choice.impl is Impl.PALLAS_TRITON:
+        return pallas_triton.Scan(**blocks, interpret=interpret)
+    return pallas_tpu.Scan(**blocks, interpret=interpret)
