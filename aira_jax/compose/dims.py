@@ -9,7 +9,7 @@ counts.
 
 import dataclasses
 
-from aira_jax.compose.rounding import unknown
+from aira_jax.compose import choices
 
 SPACES = {2: ("A", "M"), 3: ("A", "M", "Mb")}
 SCALES = ("350M", "1B", "3B")
@@ -108,5 +108,5 @@ def get(scale: str | Dims, space: int | None = None) -> Dims:
         raise ValueError("the space is missing: give space=2 (A and M) or space=3 (A, M and Mb)")
     primitives(space)
     if scale not in SCALES:
-        raise ValueError(unknown("scale", scale, list(SCALES)))
+        raise ValueError(choices.unknown("scale", scale, list(SCALES)))
     return Dims(name=scale, space=space, mlp_hidden=_MLP_HIDDEN[space][scale], **_WIDTHS[scale])

@@ -16,8 +16,8 @@ import warnings
 from collections.abc import Sequence
 from fractions import Fraction
 
+from aira_jax.compose import choices, flops
 from aira_jax.compose import dims as dims_lib
-from aira_jax.compose import flops
 from aira_jax.compose import rounding as rounding_lib
 from aira_jax.compose.dims import Dims
 from aira_jax.compose.flops import Parameters, as_pattern
@@ -90,7 +90,7 @@ def stretch(
     _exclusive(scale)
     base = as_pattern(pattern)
     _warn(_few_runs(base))
-    return _stretched(base, rounding_lib.exact(factor, "factor"), rounding)
+    return _stretched(base, rounding_lib.positive(factor, "factor"), rounding)
 
 
 def stack(
@@ -108,9 +108,9 @@ def stack(
     if factor is None:
         return _warned(_fit(pattern, _required(scale), Method.STACK, space, remainder=remainder)).pattern
     _exclusive(scale)
-    if rounding_lib.choice(Remainder, remainder, "remainder") is Remainder.PREFIX:
+    if choices.member(Remainder, remainder, "remainder") is Remainder.PREFIX:
         raise ValueError("the remainder 'prefix' compares sizes: give scale and space instead of a factor")
-    return _stacked(as_pattern(pattern), rounding_lib.exact(factor, "factor"), remainder)
+    return _stacked(as_pattern(pattern), rounding_lib.positive(factor, "factor"), remainder)
 
 
 def fit(
@@ -138,7 +138,7 @@ def _fit(
     remainder: Remainder | str = Remainder.NEAREST,
 ) -> Fit:
     base, dims = as_pattern(pattern), dims_lib.get(scale, space)
-    method = rounding_lib.choice(Method, method, "method")
+    method = choices.member(Method, method, "method")
     factor = Fraction(dims.target, flops.params(base, dims).non_embedding)
     if method is Method.STRETCH:
         _check_reachable(base, dims)
@@ -164,7 +164,7 @@ def _stretched(base: Pattern, factor: Fraction, rounding: Rounding | str) -> Pat
 
 def _stacked(base: Pattern, factor: Fraction, remainder: Remainder | str) -> Pattern:
     copies = _copies(base, factor)
-    rounding = Rounding(rounding_lib.choice(Remainder, remainder, "remainder"))
+    rounding = Rounding(choices.member(Remainder, remainder, "remainder"))
     rest = [(p, rounding_lib.apply(rounding, (factor - copies) * h)) for p, h in base.runs()]
     return _expand([*base.runs() * copies, *rest], base, factor)
 

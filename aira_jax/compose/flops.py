@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
+from aira_jax.compose import choices
 from aira_jax.compose import dims as dims_lib
 from aira_jax.compose import rounding as rounding_lib
 from aira_jax.compose.dims import Dims
@@ -45,7 +46,7 @@ def layer_counts(layers: Layers, space: int) -> dict[str, int]:
     counts = layers if isinstance(layers, Mapping) else as_pattern(layers).counts()
     for name, n in counts.items():
         if name not in PRIMITIVES:
-            raise ValueError(rounding_lib.unknown("primitive in the counts", name, list(allowed)))
+            raise ValueError(choices.unknown("primitive in the counts", name, list(allowed)))
         if isinstance(n, bool) or not isinstance(n, numbers.Integral) or n < 0:
             raise ValueError(f"count of {name}: {n!r} is no integer >= 0")
         if n and name not in allowed:
@@ -112,7 +113,7 @@ def steps_for_budget(
     """Optimiser steps that `budget` FLOPs pay for. The default never exceeds the budget; 0 if it buys no step."""
     dims = dims_lib.get(scale, space)
     per_step = flops_per_token(layers, dims) * dims.tokens_per_step
-    return rounding_lib.apply(rounding, rounding_lib.exact(budget, "budget") / per_step)
+    return rounding_lib.apply(rounding, rounding_lib.positive(budget, "budget") / per_step)
 
 
 def training_steps(

@@ -1,10 +1,11 @@
 """Exact rounding of rational numbers; no float takes part."""
 
-import difflib
 import enum
 import math
 import numbers
 from fractions import Fraction
+
+from aira_jax.compose import choices
 
 
 class Rounding(enum.StrEnum):
@@ -21,7 +22,7 @@ class Rounding(enum.StrEnum):
 
 def apply(rounding: Rounding | str, x: Fraction) -> int:
     """`x` as an integer. Unknown names of a rounding raise ValueError."""
-    match choice(Rounding, rounding, "rounding"):
+    match choices.member(Rounding, rounding, "rounding"):
         case Rounding.CEIL:
             return math.ceil(x)
         case Rounding.NEAREST:
@@ -30,27 +31,19 @@ def apply(rounding: Rounding | str, x: Fraction) -> int:
             return math.floor(x)
 
 
-def exact(value: numbers.Real | str, what: str) -> Fraction:
-    """`value` as a positive rational. A float counts as the decimal that it prints as: 1e23 is 10**23, 0.1 is 1/10."""
+def rational(value: float | str | Fraction, what: str) -> Fraction:
+    """`value` without rounding. A float counts as the decimal that it prints as: 1e23 is 10**23, 0.1 is 1/10."""
+    if isinstance(value, numbers.Rational):
+        return Fraction(value)
     try:
-        x = Fraction(value if isinstance(value, Fraction) else str(value))
-    except (ValueError, ZeroDivisionError) as error:
-        raise ValueError(f"{what} {value!r} is no finite number: give one such as 2e19") from error
+        return Fraction(repr(float(value)))
+    except ValueError as error:
+        raise ValueError(f"{what} {value!r} is no finite number") from error
+
+
+def positive(value: float | str | Fraction, what: str) -> Fraction:
+    """`rational`, which must be above 0."""
+    x = rational(value, what)
     if x <= 0:
         raise ValueError(f"{what} {value!r} is not positive: give a number above 0")
     return x
-
-
-def choice(kind: type[enum.StrEnum], value: str, what: str) -> enum.StrEnum:
-    """The member of `kind` that `value` names; otherwise a ValueError with the nearest name and the list."""
-    try:
-        return kind(value)
-    except ValueError as error:
-        raise ValueError(unknown(what, value, [str(m) for m in kind])) from error
-
-
-def unknown(what: str, value: object, known: list[str]) -> str:
-    """One line for an unknown name: the nearest known names, then all of them."""
-    close = difflib.get_close_matches(str(value), known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}? " if close else ""
-    return f"unknown {what} {value!r}: {hint}Known: {', '.join(known)}"

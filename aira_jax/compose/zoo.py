@@ -9,10 +9,9 @@ import dataclasses
 import sys
 from typing import TextIO
 
+from aira_jax.compose import choices, flops, zoo_table
 from aira_jax.compose import dims as dims_lib
-from aira_jax.compose import flops, zoo_table
 from aira_jax.compose.flops import Parameters
-from aira_jax.compose.rounding import unknown
 from aira_jax.patterns import PRIMITIVES, Pattern, parse
 
 BASE = "base"  # the scale of the small pattern before scaling
@@ -88,7 +87,7 @@ def get(name: str, *, variant: str | None = None, scale: str) -> Model:
     if scale == BASE:
         return _base(name, variant)
     if scale not in dims_lib.SCALES:
-        raise ValueError(unknown("scale", scale, [BASE, *dims_lib.SCALES]))
+        raise ValueError(choices.unknown("scale", scale, [BASE, *dims_lib.SCALES]))
     variant = _variant(name, variant)
     printed, layers, counts, *billions = _PRINTED[name, variant, scale]
     build, note = _built(name, variant, scale)
@@ -131,7 +130,7 @@ def check(file: TextIO | None = None) -> tuple[Model, ...]:
 def _full(name: str) -> str:
     full = _ALIASES.get(name, name)
     if full not in zoo_table.SPACES:
-        raise ValueError(unknown("architecture", name, list(names())))
+        raise ValueError(choices.unknown("architecture", name, list(names())))
     return full
 
 
@@ -142,7 +141,7 @@ def _variant(name: str, variant: str | None) -> str:
     if variant is None:
         raise ValueError(f"{name} exists {' and '.join(known)}: give variant={known[0]!r} or variant={known[1]!r}")
     if variant not in known:
-        raise ValueError(unknown(f"variant of {name}", variant, list(known)))
+        raise ValueError(choices.unknown(f"variant of {name}", variant, list(known)))
     return variant
 
 

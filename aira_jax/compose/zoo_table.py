@@ -38,7 +38,7 @@ BASES = {  # model, variant ("*": all of its variants) -> the small pattern that
     ("AIRAhybrid-E", "*"): "5 (Mb + M + A) + M",
 }
 
-# model, variant ("-": it has one form), scale, pattern, layers, (A, M, Mb), billions of parameters: non-embedding, total
+# model, variant ("-": it has one form), scale, pattern, layers, (A, M, Mb), parameters in 1e9: non-embedding, total
 PRINTED = (
     ("Llama 3.2", "-", "350M", "14(A-M)", 28, (14, 14, 0), 0.35, 0.55),
     ("Llama 3.2", "-", "1B", "16(A-M)", 32, (16, 16, 0), 0.97, 1.23),
