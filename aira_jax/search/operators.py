@@ -2,12 +2,22 @@
 
 import dataclasses
 import enum
+import importlib.metadata
+import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
-from aira_jax.llm.base import Operator, Request, Sampling
+from aira_jax.llm.base import Context, Evaluated, Operator, Request, Role, Sampling, Space
+from aira_jax.search import memory, prompts
+from aira_jax.search.analysis import UNAVAILABLE, Analysis, parse_analysis, rule_summary
 from aira_jax.search.memory import MemoryKind
+from aira_jax.search.prompts import Complexity, document, section
 from aira_jax.search.tree import Action, Node
+
+__all__ = ["UNAVAILABLE", "Analysis", "parse_analysis", "rule_summary"]  # the other half of the subject: analysis.py
+
+MAX_TOKENS, MAX_TOKENS_LARGE, LARGE_ARTIFACT_BYTES = 16_000, 32_000, 20_000
+HALF_OF_UNBOUNDED = 12_000
 
 
 class Fitness(enum.StrEnum):
@@ -37,24 +47,25 @@ class MemoryOptions:
     max_chars: int = 24_000
 
     def halved(self) -> "MemoryOptions":
-        """For one more try after a prompt that was longer than the model's context."""
-        raise NotImplementedError
+        """For one more try after a prompt that was longer than the model's context; no bound becomes 12,000."""
+        bound = max(1, self.max_chars // 2) if self.max_chars else HALF_OF_UNBOUNDED
+        return dataclasses.replace(self, max_chars=bound)
 
 
 @dataclasses.dataclass(frozen=True)
 class CallOptions:
-    """How one operator calls its model."""
+    """How one operator calls its model. The default `max_tokens` doubles for artifacts above 20 kB."""
 
-    max_tokens: int = 16_000
+    max_tokens: int = MAX_TOKENS
     sampling: Sampling = Sampling()
-    extra: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
 class Compute:
-    """The machine as the prompt describes it. `packages` are "name version" lines, sorted (see installed_packages)."""
+    """The machine as the prompt describes it. `packages` are "name version", sorted (see installed_packages)."""
 
-    devices: str  # for example "1 x NVIDIA H200 (141 GB)" or "CPU only"
+    devices: str  # for example "1 x NVIDIA H200, 141 GB each" or "no accelerator"
     cpus: int
     ram_gb: float
     packages: tuple[str, ...] = ()
@@ -68,11 +79,30 @@ class Remaining:
     wall: float | None = None
 
 
+class Task(Protocol):
+    """The part of aira_jax.tasks.loader.Task that prompts tell of."""
+
+    name: str
+    metric: str
+    lower_is_better: bool
+    optimum: float | None
+    artifact: str
+    editable: Sequence[str]
+    starter: Mapping[str, str]
+    executes_candidate: bool
+    entry: str | None
+    profiles: Mapping[str, Mapping[str, Any]]
+    limits: Any
+    description: str
+    interface: str
+    space: Space | None
+
+
 @dataclasses.dataclass(frozen=True)
 class Brief:
-    """What all prompts of a run share. `task` is an aira_jax.tasks.loader.Task; nothing here may hold a test score."""
+    """What all prompts of a run share. Nothing here may hold a test score."""
 
-    task: "object"
+    task: Task
     seed: int
     profile: str
     fitness: Fitness
@@ -89,21 +119,10 @@ class View(Protocol):
     nodes: Sequence[Node]
 
 
-@dataclasses.dataclass(frozen=True)
-class Analysis:
-    """The verdict on an execution. `metric` is the number that the candidate printed (self-reported fitness only)."""
-
-    is_bug: bool
-    summary: str
-    metric: float | None
-
-
-UNAVAILABLE = Analysis(is_bug=True, summary="analysis unavailable", metric=None)
-
-
 def installed_packages() -> tuple[str, ...]:
     """ "name version" of every distribution that this interpreter can import, sorted without regard to case."""
-    raise NotImplementedError
+    found = {f"{dist.name} {dist.version}" for dist in importlib.metadata.distributions()}
+    return tuple(sorted(found, key=lambda line: (line.lower(), line)))
 
 
 def build_request(
@@ -120,8 +139,21 @@ def build_request(
 
     Only nodes of `view` with an id below `node` are used, and of those only what the search knows. `errors` are the
     messages of the AnswerErrors of attempts 0 .. attempt-1. Pure: no clock, no environment, no random draw.
+
+    The system text is the same for all four operators and for the whole run, so that a provider's cache can keep it;
+    what changes from call to call stands at the end of the user text.
     """
-    raise NotImplementedError
+    seen = tuple(view.nodes[:node])
+    parents = [seen[id] for id in action.parents]
+    sections = [
+        section(f"Step: {action.operator}", prompts.INSTRUCTIONS[action.operator]),
+        section("Earlier designs", _memory(brief, seen, action)),
+        *_parents(brief, action.operator, parents),
+        section("Ambition", _ambition(brief, view, action, node)),
+        section("Budget", _budget(brief, remaining)),
+        section("Once more", prompts.retry(errors)),
+    ]
+    return _request(brief, action.operator, Role.PROPOSE, node, attempt, _system(brief), sections, seen, parents)
 
 
 def analyze_request(
@@ -129,20 +161,174 @@ def analyze_request(
 ) -> Request:
     """The request that judges the execution of `subject`: a node with files, head, tail, failure_class and message
     filled in, status still None. Its id is the request's node, its role Role.ANALYZE."""
-    raise NotImplementedError
+    system = document([prompts.ANALYST, *_about_task(brief), section("Answer format", _verdict_format(brief))])
+    sections = [
+        section("Step: analyze", prompts.INSTRUCTIONS[Operator.ANALYZE]),
+        section("The candidate", prompts.files(subject.files)),
+        section("Failure report", _failure(subject)),
+        section("Output of the run", _output(subject)),
+        section("Once more", prompts.retry(errors)),
+    ]
+    seen = tuple(view.nodes[: subject.id])
+    parents = [seen[id] for id in subject.parents]
+    return _request(brief, Operator.ANALYZE, Role.ANALYZE, subject.id, attempt, system, sections, seen, parents)
 
 
-def parse_analysis(text: str) -> Analysis:
-    """Reads `{"is_bug": bool, "summary": str, "metric": number or null}`, bare or in a fence, after optional thinking.
+def _request(
+    brief: Brief,
+    operator: Operator,
+    role: Role,
+    node: int,
+    attempt: int,
+    system: str,
+    sections: Sequence[str],
+    seen: Sequence[Node],
+    parents: Sequence[Node],
+) -> Request:
+    call = brief.calls.get(operator, CallOptions())
+    context = Context(
+        task=brief.task.name,
+        seed=brief.seed,
+        lower_is_better=brief.task.lower_is_better,
+        space=brief.task.space,
+        parents=tuple(Evaluated(n.id, n.files, n.fitness) for n in parents),
+        history=tuple(Evaluated(n.id, n.files, n.fitness) for n in seen if n.is_good),
+    )
+    return Request(
+        operator=operator,
+        node=node,
+        role=role,
+        attempt=attempt,
+        system=system,
+        user=document(sections),
+        max_tokens=_max_tokens(call, parents[0].files if parents else brief.task.starter, role),
+        context=context,
+        sampling=call.sampling,
+        extra=call.extra,
+    )
 
-    Raises AnswerError with a message for the model; after config.llm.max_parse_retries the caller takes UNAVAILABLE.
-    """
-    raise NotImplementedError
+
+def _max_tokens(call: CallOptions, files: Mapping[str, str], role: Role) -> int:
+    large = role is Role.PROPOSE and any(len(text.encode()) > LARGE_ARTIFACT_BYTES for text in files.values())
+    return MAX_TOKENS_LARGE if large and call.max_tokens == MAX_TOKENS else call.max_tokens
 
 
-def rule_summary(subject: Node, parents: Sequence[Node], *, metric: str, lower_is_better: bool) -> str:
-    """The summary of a node without a model: failure class and last traceback line, or metric and change to parent.
+def _system(brief: Brief) -> str:
+    task, machine = brief.task, brief.compute
+    compute = f"{machine.devices}; {machine.cpus} CPU cores; {machine.ram_gb:.0f} GB of memory."
+    packages = ", ".join(sorted(machine.packages, key=lambda line: (line.lower(), line)))
+    return document(
+        [
+            prompts.ROLE,
+            section("Rules", prompts.RULES),
+            *_about_task(brief),
+            section("Starter files", prompts.files(task.starter) if task.starter else ""),
+            section("Compute", f"{compute}\nInstalled packages: {packages or 'none listed'}."),
+            section("Data", brief.data_overview),
+            section("Answer format", prompts.answer_format(task.artifact, edits=brief.prompt.allow_edits)),
+        ]
+    )
 
-    `subject` has its final status, fitness, failure_class, message and output.
-    """
-    raise NotImplementedError
+
+def _about_task(brief: Brief) -> list[str]:
+    return [
+        section("Task", brief.task.description),
+        section("Fitness", _measured(brief)),
+        section("Artifact", _contract(brief)),
+    ]
+
+
+def _measured(brief: Brief) -> str:
+    task = brief.task
+    direction = "lower" if task.lower_is_better else "higher"
+    best = f" The optimum is {task.optimum:g}." if task.optimum is not None and math.isfinite(task.optimum) else ""
+    who = {
+        (
+            Fitness.EVALUATOR,
+            False,
+        ): "The task's evaluator reads the artifact as data; nothing that you write is run. It "
+        "trains what the artifact describes on the training split and scores it on the validation split.",
+        (Fitness.EVALUATOR, True): "The task's evaluator trains your code on the training split inside a sandbox, then "
+        "scores its predictions on the validation split. Numbers that your code prints are not trusted.",
+        (Fitness.SELF_REPORTED, False): _self_reported(task),
+        (Fitness.SELF_REPORTED, True): _self_reported(task),
+    }[brief.fitness, task.executes_candidate]
+    protocol = ", ".join(f"{key}={value}" for key, value in sorted(task.profiles.get(brief.profile, {}).items()))
+    profile = f"Profile {brief.profile}{f': {protocol}' if protocol else ''}."
+    return f"Metric: {task.metric}, {direction} is better.{best}\n{who}\n{profile}"
+
+
+def _self_reported(task: Task) -> str:
+    return (
+        f"Your own program {task.entry} is run. It must measure {task.metric} on the validation split, print it as its "
+        f"last line in the form `{task.metric}: <number>`, and write the artifact {task.artifact}."
+    )
+
+
+def _contract(brief: Brief) -> str:
+    task = brief.task
+    limits = dataclasses.asdict(task.limits) if dataclasses.is_dataclass(task.limits) else dict(task.limits)
+    bounds = ", ".join(f"{name} {value:g}" for name, value in sorted(limits.items()) if value is not None)
+    writable = list(dict.fromkeys([task.artifact, *task.editable]))
+    lines = [
+        f"Artifact: {task.artifact}",
+        f"You may write: {', '.join(writable)}",
+        "Read-only: everything else, the folder data/ included",
+        f"Limits of one evaluation: {bounds or 'none beyond the budget'}",
+    ]
+    return "\n".join(lines) + f"\n\n{task.interface}"
+
+
+def _verdict_format(brief: Brief) -> str:
+    return prompts.analysis_format(brief.task.metric, self_reported=brief.fitness is Fitness.SELF_REPORTED)
+
+
+def _memory(brief: Brief, seen: Sequence[Node], action: Action) -> str:
+    kind = MemoryKind(getattr(brief.memory, action.operator))
+    bound, lower = brief.memory.max_chars, brief.task.lower_is_better
+    return memory.select(kind, seen, action.parents, max_chars=bound, lower_is_better=lower)
+
+
+def _parents(brief: Brief, operator: Operator, parents: Sequence[Node]) -> list[str]:
+    titles = ["Parent"] if len(parents) == 1 else [f"Parent {letter}" for letter in "ABCDEFGH"[: len(parents)]]
+    sections = []
+    for title, parent in zip(titles, parents, strict=True):
+        fitness = "none" if parent.fitness is None else f"{parent.fitness:.6g}"
+        about = f"Node {parent.id}. {brief.task.metric} on validation: {fitness}."
+        told = f"{about}\n{parent.summary}" if parent.summary else about
+        sections += [section(title, told), section(f"{title}: files", prompts.files(parent.files))]
+        if operator is Operator.DEBUG:
+            sections.append(section(f"{title}: failure report", _failure(parent)))
+        sections.append(section(f"{title}: output", _output(parent)))
+    return sections
+
+
+def _failure(node: Node) -> str:
+    if node.failure_class is None:
+        return ""
+    return f"Class: {node.failure_class}\n{node.message}"
+
+
+def _output(node: Node) -> str:
+    output = node.head + node.tail
+    return prompts.fenced(prompts.clip(output)) if output.strip() else "(none)"
+
+
+def complexity(view: View, action: Action, node: int) -> Complexity:
+    """The hint for `node`, by the number of earlier children of its parent (of earlier drafts for a draft)."""
+    earlier = view.nodes[:node]
+    if action.parents:
+        tries = sum(action.parents[0] in other.parents for other in earlier)
+    else:
+        tries = sum(other.operator is Operator.DRAFT for other in earlier)
+    return Complexity.SIMPLE if tries < 2 else Complexity.NORMAL if tries < 4 else Complexity.COMPLEX
+
+
+def _ambition(brief: Brief, view: View, action: Action, node: int) -> str:
+    if not brief.prompt.complexity or action.operator not in (Operator.DRAFT, Operator.IMPROVE):
+        return ""
+    return prompts.COMPLEXITY[complexity(view, action, node)]
+
+
+def _budget(brief: Brief, remaining: Remaining) -> str:
+    return prompts.budget(remaining.steps, remaining.wall) if brief.prompt.show_budget else ""
