@@ -1,0 +1,79 @@
+"""Reading /proc: who descends from a process, what the tree uses, whether a process is still the one we knew.
+
+Standard library only: the supervisor imports it.
+"""
+
+import dataclasses
+import os
+import signal
+import time
+
+_TICK = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclasses.dataclass(frozen=True)
+class Process:
+    """One line of /proc/<pid>/stat. `cpu_s` includes children that were waited for; `starttime` is in clock ticks."""
+
+    pid: int
+    parent: int
+    state: str
+    starttime: int
+    cpu_s: float
+    rss_bytes: int
+
+
+def read(pid: int) -> Process | None:
+    """None when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    times = sum(int(fields[i]) for i in (11, 12, 13, 14))
+    return Process(
+        pid=pid,
+        parent=int(fields[1]),
+        state=fields[0].decode(),
+        starttime=int(fields[19]),
+        cpu_s=times / _TICK,
+        rss_bytes=int(fields[21]) * _PAGE,
+    )
+
+
+def descendants(root: int) -> list[Process]:
+    """All living processes below `root` (zombies and `root` itself left out), parents before children."""
+    by_parent: dict[int, list[Process]] = {}
+    for name in os.listdir("/proc"):
+        process = read(int(name)) if name.isdigit() else None
+        if process is not None:
+            by_parent.setdefault(process.parent, []).append(process)
+    found = []
+    waiting = [root]
+    while waiting:
+        children = by_parent.get(waiting.pop(), [])
+        found += [c for c in children if c.state not in "ZX"]
+        waiting += [c.pid for c in children]
+    return found
+
+
+def is_alive(pid: int, starttime: int) -> bool:
+    """Whether process `pid` lives and is the one that started at `starttime` (pids are used again)."""
+    process = read(pid)
+    return process is not None and process.starttime == starttime and process.state not in "ZX"
+
+
+def kill_descendants(root: int, deadline_s: float) -> list[Process]:
+    """SIGKILL to everything below `root`, again until nothing is left; returns what outlived `deadline_s` seconds."""
+    end = time.monotonic() + deadline_s
+    while left := descendants(root):
+        for process in left:
+            try:
+                os.kill(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        if time.monotonic() > end:
+            return left
+        time.sleep(0.005)
+    return []
