@@ -1,6 +1,5 @@
 """Everything in a run directory that can be rebuilt from its event log and blobs."""
 
-import difflib
 import json
 import os
 import shutil
@@ -9,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from aira_jax.reports import html
+from aira_jax.reports.diff import diff
 from aira_jax.reports.runview import NodeView, RunView
 
 REPORT = "report.html"
@@ -22,10 +22,15 @@ def rebuild(run_dir: Path | str, max_bytes: int = html.MAX_BYTES) -> Path:
     """
     run_dir = Path(run_dir)
     if not (run_dir / "events.jsonl").is_file():
-        raise ValueError(f"{run_dir}: no events.jsonl there; name the folder of one run, <workdir>/<task>/<agent>/seed_<k>")
+        raise ValueError(
+            f"{run_dir}: no events.jsonl there; name the folder of one run, <workdir>/<task>/<agent>/seed_<k>"
+        )
     run = RunView.read(run_dir)
     _write(run_dir / "config.json", _json(run.config))
-    _replace(run_dir / "nodes", {f"{view.node.id:04d}/{path}": text for view in run.nodes for path, text in node_files(view, run).items()})
+    _replace(
+        run_dir / "nodes",
+        {f"{view.node.id:04d}/{path}": text for view in run.nodes for path, text in node_files(view, run).items()},
+    )
     _replace(run_dir / "best", run.best.node.files if run.best else {})
     _replace(run_dir / "submission", run.submitted.node.files if run.submitted else {})
     _write(run_dir / REPORT, html.render(run, max_bytes=max_bytes))
@@ -41,31 +46,6 @@ def node_files(view: NodeView, run: RunView) -> dict[str, str]:
         "diff.patch": diff(run.parent_files(view), view.node.files),
         "result.json": _json(view.result),
     }
-
-
-def diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """A unified diff of two sets of files, in path order; empty when they are equal."""
-    parts = []
-    for path in sorted({*before, *after}):
-        old, new = before.get(path), after.get(path)
-        if old == new:
-            continue
-        lines = difflib.unified_diff(
-            _lines(old),
-            _lines(new),
-            f"a/{path}" if old is not None else "/dev/null",
-            f"b/{path}" if new is not None else "/dev/null",
-        )
-        parts.extend(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
-    return "".join(parts)
-
-
-def _lines(text: str | None) -> list[str]:
-    """Lines as `patch` counts them: split at \\n only, endings kept."""
-    if not text:
-        return []
-    *whole, last = text.split("\n")
-    return [f"{line}\n" for line in whole] + ([last] if last else [])
 
 
 def _json(value: Any) -> str:
@@ -87,7 +67,9 @@ def _replace(folder: Path, files: Mapping[str, str]) -> None:
 def _inside(path: str) -> PurePosixPath:
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts or not pure.parts:
-        raise ValueError(f"the log names a candidate file outside its folder: {path!r}; it was not written by this program")
+        raise ValueError(
+            f"the log names a candidate file outside its folder: {path!r}; it was not written by this program"
+        )
     return pure
 
 

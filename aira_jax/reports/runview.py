@@ -1,20 +1,19 @@
-"""One run as its reports see it: the tree, and beside it what a search does not need (calls, executions, test scores)."""
+"""One run as its reports see it: the tree, and beside it calls, executions and test scores, which no search needs."""
 
 import copy
 import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aira_jax.llm.base import Usage
-from aira_jax.reports.testscores import TestScores
 from aira_jax.search import events
-from aira_jax.search.tree import Node, Tree
+from aira_jax.search.test_scores import TestScores
+from aira_jax.search.tree import TEST_PHASES, Node, Tree
 
 Record = Mapping[str, Any]
-TEST_PHASES = frozenset({"fit_test", "score_test"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +22,6 @@ class Call:
 
     role: str
     attempt: int
-    backend: str
-    model: str
     usage: Usage
     usd: float | None
     latency_s: float
@@ -58,7 +55,7 @@ class Execution:
     def value(self) -> float | None:
         """The score, when this was a scoring execution that ended well with a finite number."""
         value = self.result.get("value")
-        scored = self.phase.startswith("score_") and self.status == "ok" and isinstance(value, (int, float))
+        scored = self.phase.startswith("score_") and self.status == "ok" and isinstance(value, int | float)
         return float(value) if scored and math.isfinite(value) else None
 
 
@@ -79,22 +76,17 @@ class Point:
 
 @dataclasses.dataclass(frozen=True)
 class NodeView:
+    """A node with what the log holds about it. `test` is its score with test seed 0, None if it has none."""
+
     node: Node
     calls: tuple[Call, ...]
     executions: tuple[Execution, ...]
     edit_mode: str
     duplicate_of: int | None
-    parse_error: str
     reported_metric: float | None
     warnings: tuple[str, ...]
     point: Point | None
     test: float | None
-
-    @property
-    def metrics(self) -> Mapping[str, Any]:
-        """The evaluator's own result on the validation split; empty when there is none."""
-        scored = [e.result for e in self.executions if e.phase == "score_validation" and e.value is not None]
-        return scored[0] if scored else {}
 
     @property
     def output(self) -> str:
@@ -121,14 +113,24 @@ class NodeView:
             "wall_s": node.wall_s,
             "device_s": node.device_s,
             "executions": [
-                {key: value for key, value in dataclasses.asdict(e).items() if key != "output"} for e in self.executions
+                {field.name: getattr(e, field.name) for field in dataclasses.fields(e) if field.name != "output"}
+                for e in self.executions
             ],
         }
 
 
 @dataclasses.dataclass(frozen=True)
+class Warned:
+    """A warning of the harness; `node` is None when it concerns the whole run."""
+
+    node: int | None
+    code: str
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
 class RunView:
-    """`start` is the run_start record; `warnings` are (node or None, code, text); `config` has later changes applied."""
+    """`start` is the run_start record. `stop` is None while a search goes on or after it was cut off."""
 
     tree: Tree
     start: Record
@@ -136,18 +138,21 @@ class RunView:
     nodes: tuple[NodeView, ...]
     tests: TestScores
     points: tuple[Point, ...]
-    warnings: tuple[tuple[int | None, str, str], ...]
+    warnings: tuple[Warned, ...]
     sessions: tuple[Record, ...]
     recovered: tuple[Record, ...]
     stop: Record | None
     submit: Record | None
-    records: int
 
     @classmethod
     def read(cls, run_dir: Path | str) -> "RunView":
-        """Raises what `events.read` raises on a damaged log."""
-        run_dir = Path(run_dir)
-        return cls.fold(events.read(run_dir / "events.jsonl"), run_dir / "blobs")
+        """Raises ValueError without a log or with a log in which no run began, DamagedLog on a damaged one."""
+        records = events.read(run_dir)
+        if not any(record["kind"] == "run_start" for record in records):
+            raise ValueError(
+                f"{run_dir}: its log holds no run_start record, so no run began there; start one with search.py"
+            )
+        return fold(records, events.Blobs(Path(run_dir) / "blobs"))
 
     @property
     def best(self) -> NodeView | None:
@@ -159,13 +164,173 @@ class RunView:
 
     @property
     def first_draft(self) -> NodeView | None:
-        """The first node with a fitness that is a draft: what one question to the proposer would have given."""
+        """The first draft with a fitness: what one question to the proposer gives, failed answers left out."""
         return next((v for v in self.nodes if v.node.operator == "draft" and v.node.is_good), None)
-
-    @property
-    def test_device_s(self) -> float:
-        return sum(e.device_s for v in self.nodes for e in v.executions if e.split == "test")
 
     def parent_files(self, view: NodeView) -> Mapping[str, str]:
         """The files that a candidate was made from: its first parent's, none for a draft."""
         return self.tree.nodes[view.node.parents[0]].files if view.node.parents else {}
+
+
+def fold(records: Sequence[Record], blobs: events.Blobs) -> RunView:
+    """Everything that a report shows, from records and the blobs that they name."""
+    tree = Tree.fold(records, blobs)
+    start = next(r for r in records if r["kind"] == "run_start")
+    points = search_points(records, tree.lower_is_better)
+    tests = TestScores.fold(records)
+    warnings = tuple(Warned(r.get("node"), r["code"], r["text"]) for r in records if r["kind"] == "warning")
+    sessions = tuple(r for r in records if r["kind"] == "session_start")
+    by_node = _by_node(records)
+    at = {point.node: point for point in points}
+    return RunView(
+        tree=tree,
+        start=start,
+        config=_config(start, sessions),
+        nodes=tuple(_node_view(node, by_node, blobs, at.get(node.id), tests, warnings) for node in tree.nodes),
+        tests=tests,
+        points=points,
+        warnings=warnings,
+        sessions=sessions,
+        recovered=tuple(r for r in records if r["kind"] == "recovered"),
+        stop=_last_stop(records),
+        submit=next((r for r in reversed(records) if r["kind"] == "submit"), None),
+    )
+
+
+def search_points(records: Sequence[Record], lower_is_better: bool) -> tuple[Point, ...]:
+    """The state of the ledger at every commit; test scoring is not part of a search and is left out."""
+    points: list[Point] = []
+    ended_s = mono = device_s = 0.0
+    tokens, usd, best = 0, 0.0, None
+    for record in records:
+        if record["kind"] == "session_start":
+            ended_s, mono = ended_s + mono, 0.0
+        mono = max(mono, record["mono"])
+        if record["kind"] == "exec_end" and record["phase"] not in TEST_PHASES:
+            device_s += record["device_s"]
+        elif record["kind"] == "llm_result":
+            tokens += _usage(record).tokens
+            usd = None if usd is None or record["usd"] is None else usd + record["usd"]
+        elif record["kind"] == "node":
+            fitness = record["fitness"] if record["status"] == "good" else None
+            is_new_best = fitness is not None and (
+                best is None or (fitness < best if lower_is_better else fitness > best)
+            )
+            best = fitness if is_new_best else best
+            steps = len(points) + 1
+            points.append(
+                Point(record["node"], steps, ended_s + mono, device_s, tokens, usd, fitness, best, is_new_best)
+            )
+    return tuple(points)
+
+
+def _by_node(records: Sequence[Record]) -> Mapping[tuple[int, str], list[Record]]:
+    groups: dict[tuple[int, str], list[Record]] = defaultdict(list)
+    for record in records:
+        if isinstance(record.get("node"), int):
+            groups[record["node"], record["kind"]].append(record)
+    return groups
+
+
+def _node_view(
+    node: Node,
+    by_node: Mapping[tuple[int, str], list[Record]],
+    blobs: events.Blobs,
+    point: Point | None,
+    tests: TestScores,
+    warnings: Sequence[Warned],
+) -> NodeView:
+    def last(kind: str) -> Record:
+        return by_node.get((node.id, kind), [{}])[-1]
+
+    return NodeView(
+        node=node,
+        calls=tuple(_call(record) for record in by_node.get((node.id, "llm_result"), ())),
+        executions=tuple(
+            _execution(start, end, blobs)
+            for start, end in _pairs(by_node.get((node.id, "exec_start"), ()), by_node.get((node.id, "exec_end"), ()))
+        ),
+        edit_mode=last("candidate").get("edit_mode") or "",
+        duplicate_of=last("candidate").get("duplicate_of"),
+        reported_metric=last("analysis").get("reported_metric"),
+        warnings=tuple(warning.text for warning in warnings if warning.node == node.id),
+        point=point,
+        test=tests.value(node.id),
+    )
+
+
+def _pairs(starts: Sequence[Record], ends: Sequence[Record]) -> list[tuple[Record, Record]]:
+    """Each end of an execution with its start: the earliest open one of the same phase."""
+    opened = list(starts)
+    pairs = []
+    for end in ends:
+        start = next((start for start in opened if start["phase"] == end["phase"]), {})
+        opened = [other for other in opened if other is not start]
+        pairs.append((start, end))
+    return pairs
+
+
+def _execution(start: Record, end: Record, blobs: events.Blobs) -> Execution:
+    output = _read(blobs, end["output_blob"]) if end.get("output_blob") else end["head"] + end["tail"]
+    return Execution(
+        phase=end["phase"],
+        seed=start.get("seed", 0),
+        status=end["status"],
+        failure_class=end["failure_class"],
+        exit_code=end["exit_code"],
+        signal=end["signal"],
+        wall_s=end["wall_s"],
+        cpu_s=end["cpu_s"],
+        device_s=end["device_s"],
+        peak_bytes=end["peak_bytes"],
+        output=output,
+        result=end.get("result") or {},
+        isolation=start.get("isolation", {}),
+    )
+
+
+def _read(blobs: events.Blobs, sha: str) -> str:
+    return (blobs.folder / sha).read_bytes().decode("utf-8", "replace")
+
+
+def _call(record: Record) -> Call:
+    error = record.get("error")
+    return Call(
+        role=record["role"],
+        attempt=record["attempt"],
+        usage=_usage(record),
+        usd=record["usd"],
+        latency_s=record["latency_s"],
+        stop_reason=record.get("stop_reason") or "",
+        error=f"{error['kind']}: {error['message']}" if error else "",
+    )
+
+
+def _usage(record: Record) -> Usage:
+    known = {field.name for field in dataclasses.fields(Usage)}
+    return Usage(**{key: value for key, value in (record.get("usage") or {}).items() if key in known})
+
+
+def _config(start: Record, sessions: Sequence[Record]) -> dict[str, Any]:
+    """The configuration as resolved at the start, with the changes that later sessions logged."""
+    config = copy.deepcopy(start["config"])
+    for session in sessions:
+        for key, (_, new) in (session.get("config_changes") or {}).items():
+            *groups, name = key.split(".")
+            target = config
+            for group in groups:
+                target = target.setdefault(group, {})
+            target[name] = new
+    return config
+
+
+def _last_stop(records: Sequence[Record]) -> Record | None:
+    """The stop that still stands: a later action took an earlier one back."""
+    stop = None
+    for record in records:
+        stop = record if record["kind"] == "stop" else None if record["kind"] == "action" else stop
+    return stop
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith("\n") or not text else f"{text}\n"

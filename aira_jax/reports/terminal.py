@@ -15,13 +15,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from aira_jax.reports.numbers import AXES, number, seconds, spent_of
 from aira_jax.reports.text import one_line
 from aira_jax.search.tree import Node, NodeStatus
 
 LAST_NODES = 5
 LAST_NOTES = 3
 STYLES = {NodeStatus.GOOD: "green", NodeStatus.BUGGY: "yellow", NodeStatus.FAILED: "red"}
-AXES = {"steps": "steps", "wall_s": "wall", "device_s": "device", "tokens": "tokens", "usd": "USD"}
 
 
 class Observer(Protocol):
@@ -159,7 +159,7 @@ def node_line(node: Node, tree) -> str:
         delta(node, tree).rjust(9),
         "best" if tree.best is not None and tree.best.id == node.id else "    ",
         seconds(node.wall_s).rjust(7),
-        f"steps {amount('steps', tree.spent.steps, tree.limits.steps)}",
+        f"steps {spent_of('steps', tree.spent.steps, tree.limits.steps)}",
     ]
     reason = "" if node.is_good else one_line(node.message, 120)
     return "  ".join([*cells, reason]).rstrip()
@@ -234,7 +234,7 @@ def budget_table(tree, since_record_s: float) -> Table:
     for axis, name in AXES.items():
         spent, limit = wall_s if axis == "wall_s" else getattr(tree.spent, axis), getattr(tree.limits, axis)
         bar = ProgressBar(limit, min(spent, limit)) if limit and spent is not None else Text("no limit", style="dim")
-        table.add_row(name, bar, amount(axis, spent, limit), eta(spent, limit, wall_s))
+        table.add_row(name, bar, spent_of(axis, spent, limit), eta(spent, limit, wall_s))
     return table
 
 
@@ -251,25 +251,3 @@ def delta(node: Node, tree) -> str:
         return ""
     parent = tree.nodes[node.parents[0]]
     return "" if parent.fitness is None else f"{node.fitness - parent.fitness:+.4f}"
-
-
-def number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
-
-
-def amount(axis: str, spent: float | None, limit: float | None) -> str:
-    """`8/12`, `41 s / 5 min`, `unpriced`: what was spent on an axis, and its limit where there is one."""
-    show = {"wall_s": seconds, "device_s": seconds, "usd": lambda usd: f"{usd:.4f}"}.get(axis, lambda n: f"{n:,.0f}")
-    if spent is None:
-        return "unpriced"
-    if limit is None:
-        return show(spent)
-    return f"{show(spent)}/{show(limit)}" if axis in ("steps", "tokens") else f"{show(spent)} / {show(limit)}"
-
-
-def seconds(value: float) -> str:
-    if value < 60:
-        return f"{value:.1f} s"
-    if value < 3600:
-        return f"{int(value // 60)}:{int(value % 60):02d} min"
-    return f"{int(value // 3600)}:{int(value % 3600 // 60):02d} h"

@@ -1,4 +1,4 @@
-"""Text from candidates and models, made safe to look at: no control characters, no hidden direction marks, bounded length."""
+"""Text from candidates and models, made safe to look at: no control characters, nothing hidden, bounded length."""
 
 import re
 

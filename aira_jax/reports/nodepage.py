@@ -1,0 +1,198 @@
+"""What the report says about one node, cut to its share of the file."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aira_jax.reports import charts
+from aira_jax.reports.diff import diff
+from aira_jax.reports.numbers import dollars, number, seconds
+from aira_jax.reports.runview import Execution, NodeView, RunView
+from aira_jax.reports.text import cut, one_line, visible
+
+PART_BYTES = 60_000  # no single text is longer, however few nodes there are
+SHARES = {"plan": 0.1, "analysis": 0.05, "diff": 0.25, "output": 0.3, "files": 0.3}
+TASK_COLUMNS = ("micro", "macro", "loss")
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Scores per proxy task: `rows` are (name, cells)."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    title: str
+    facts: str
+    text: str
+    is_ok: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class NodePage:
+    """Ready for the template; every text is visible and bounded, nothing is escaped yet."""
+
+    id: int
+    operator: str
+    parents: tuple[int, ...]
+    children: tuple[int, ...]
+    status: str
+    failure_class: str
+    fitness: str
+    delta: str
+    delta_is_good: bool
+    test: str
+    is_submitted: bool
+    is_new_best: bool
+    duplicate_of: int | None
+    plan: str
+    analysis: str
+    message: str
+    diff: tuple[tuple[str, str], ...]
+    diff_against: str
+    files: tuple[tuple[str, str], ...]
+    tables: tuple[Table, ...]
+    details: tuple[tuple[str, str], ...]
+    curve: str
+    outputs: tuple[Output, ...]
+    cost: tuple[tuple[str, str], ...]
+    wall: str
+    usd: str
+    warnings: tuple[str, ...]
+
+
+def page(view: NodeView, run: RunView, share: float) -> NodePage:
+    """The page of a node; its texts take about `share` bytes of markup in all."""
+    node = view.node
+    folder = f"nodes/{node.id:04d}"
+    limit = {name: min(PART_BYTES, int(part * share)) for name, part in SHARES.items()}
+    parent = run.nodes[node.parents[0]] if node.parents else None
+    change = None if parent is None or None in (node.fitness, parent.node.fitness) else node.fitness - parent.node.fitness
+    scored = _scored(view)
+    return NodePage(
+        id=node.id,
+        operator=str(node.operator),
+        parents=node.parents,
+        children=node.children,
+        status=str(node.status) if node.status else "pending",
+        failure_class=node.failure_class or "",
+        fitness=number(node.fitness),
+        delta="" if change is None else f"{change:+.4f}",
+        delta_is_good=change is not None and (change < 0 if run.tree.lower_is_better else change > 0),
+        test=number(view.test),
+        is_submitted=run.submit is not None and run.submit["node"] == node.id,
+        is_new_best=view.point is not None and view.point.is_new_best,
+        duplicate_of=view.duplicate_of,
+        plan=cut(node.plan, limit["plan"], f"{folder}/plan.md"),
+        analysis=cut(node.summary, limit["analysis"], f"{folder}/result.json"),
+        message=cut(node.message, limit["analysis"], f"{folder}/result.json"),
+        diff=_diff_lines(cut(diff(run.parent_files(view), node.files), limit["diff"], f"{folder}/diff.patch")),
+        diff_against=f"node {node.parents[0]}" if node.parents else "nothing (a draft)",
+        files=tuple(
+            (visible(path), cut(text, limit["files"] // len(node.files), f"{folder}/files/"))
+            for path, text in sorted(node.files.items())
+        ),
+        tables=tuple(_tables(view, parent)),
+        details=tuple(_details(scored.result)) if scored else (),
+        curve=charts.sparkline(scored.result.get("curve") or ()) if scored else "",
+        outputs=tuple(_output(e, limit["output"] // len(view.executions), folder) for e in view.executions),
+        cost=tuple(_cost(view)),
+        wall=seconds(node.wall_s),
+        usd=dollars(node.usd),
+        warnings=view.warnings,
+    )
+
+
+def _scored(view: NodeView, split: str = "validation") -> Execution | None:
+    return next((e for e in view.executions if e.value is not None and e.split == split), None)
+
+
+def _tasks(execution: Execution | None) -> Mapping[str, Mapping[str, Any]]:
+    """Scores per proxy task, where the evaluator reports them: {task: {metric: number}}."""
+    if execution is None:
+        return {}
+    extra = execution.result.get("extra") or {}
+    tasks = extra.get("tasks") or execution.result.get("tasks") or {}
+    return {name: scores for name, scores in tasks.items() if isinstance(scores, Mapping)}
+
+
+def _tables(view: NodeView, parent: NodeView | None) -> Iterator[Table]:
+    before = _tasks(_scored(parent)) if parent else {}
+    for split in ("validation", "test"):
+        tasks = _tasks(_scored(view, split))
+        if not tasks:
+            continue
+        compare = split == "validation" and bool(before)
+        rows = []
+        for name, scores in sorted(tasks.items()):
+            cells = [_score(scores.get(column)) for column in TASK_COLUMNS]
+            if compare:
+                cells.append(_change(scores.get("micro"), before.get(name, {}).get("micro")))
+            rows.append((visible(name), tuple(cells)))
+        columns = (*TASK_COLUMNS, f"micro vs {parent.node.id}") if compare and parent else TASK_COLUMNS
+        yield Table(split, columns, tuple(rows))
+
+
+def _score(value: Any) -> str:
+    return number(value) if isinstance(value, int | float) else "–"
+
+
+def _change(value: Any, before: Any) -> str:
+    return f"{value - before:+.4f}" if isinstance(value, int | float) and isinstance(before, int | float) else "–"
+
+
+def _details(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Single facts of the evaluator's result, its own first, then those in `extra`."""
+    own = ("profile", "seed", "n_params", "steps", "train_s", "wall_s")
+    extra = result.get("extra") or {}
+    for name, value in [*((name, result.get(name)) for name in own), *sorted(extra.items())]:
+        if value is not None and not isinstance(value, Mapping | list):
+            yield visible(name), f"{value:,}" if type(value) is int else one_line(str(value), 300)
+
+
+def _output(execution: Execution, limit: int, folder: str) -> Output:
+    e = execution
+    ending = f"signal {e.signal}" if e.signal else f"exit code {e.exit_code}"
+    facts = [
+        e.status if e.failure_class is None else f"{e.status}, class {e.failure_class}",
+        ending,
+        f"wall {seconds(e.wall_s)}",
+        f"CPU {seconds(e.cpu_s)}",
+        f"peak memory {e.peak_bytes / 2**20:,.0f} MiB",
+    ]
+    title = f"{e.phase.replace('_', ' ')}, seed {e.seed}"
+    return Output(title, " · ".join(facts), cut(e.output, limit, f"{folder}/output.txt"), e.status == "ok")
+
+
+def _cost(view: NodeView) -> Iterator[tuple[str, str]]:
+    node, usage = view.node, view.node.usage
+    yield "wall", seconds(node.wall_s)
+    yield "device-seconds", f"{node.device_s:,.1f}"
+    yield "USD", dollars(node.usd)
+    yield "model calls", f"{len(view.calls)}"
+    if view.calls:
+        yield "waiting for answers", seconds(sum(call.latency_s for call in view.calls))
+    if usage.tokens:
+        counted = " (estimated)" if usage.estimated else ""
+        cached = usage.cache_write_5m + usage.cache_write_1h
+        yield "tokens", (
+            f"{usage.tokens:,}{counted}: {usage.input:,} input, {usage.output:,} output, "
+            f"{usage.cache_read:,} cache read, {cached:,} cache write"
+        )
+    for call in view.calls:
+        if call.error:
+            yield f"{call.role}, attempt {call.attempt}", one_line(call.error, 300)
+
+
+def _diff_lines(text: str) -> tuple[tuple[str, str], ...]:
+    """Each line of a unified diff with its kind: add, cut, hunk, file or same."""
+    if not text:
+        return ()
+    kinds = {"+++": "file", "---": "file", "@@ ": "hunk"}
+    signs = {"+": "add", "-": "cut"}
+    lines = text.removesuffix("\n").split("\n")
+    return tuple((kinds.get(line[:3]) or signs.get(line[:1], "same"), line) for line in lines)
