@@ -23,7 +23,7 @@ from aira_jax.reports.nodepage import page
 from aira_jax.reports.numbers import AXES, amount, dollars, number, seconds, spent_of
 from aira_jax.reports.runview import Point, RunView
 from aira_jax.reports.text import one_line, visible
-from aira_jax.reports.verdict import Verdict, verdict
+from aira_jax.reports.verdict import verdict
 
 MAX_BYTES = 12_000_000  # of candidates' and models' text; the rest of a report takes about 5 kB per node
 

@@ -71,7 +71,9 @@ def page(view: NodeView, run: RunView, share: float) -> NodePage:
     folder = f"nodes/{node.id:04d}"
     limit = {name: min(PART_BYTES, int(part * share)) for name, part in SHARES.items()}
     parent = run.nodes[node.parents[0]] if node.parents else None
-    change = None if parent is None or None in (node.fitness, parent.node.fitness) else node.fitness - parent.node.fitness
+    change = (
+        None if parent is None or None in (node.fitness, parent.node.fitness) else node.fitness - parent.node.fitness
+    )
     scored = _scored(view)
     return NodePage(
         id=node.id,
@@ -86,7 +88,7 @@ def page(view: NodeView, run: RunView, share: float) -> NodePage:
         test=number(view.test),
         is_submitted=run.submit is not None and run.submit["node"] == node.id,
         is_new_best=view.point is not None and view.point.is_new_best,
-        duplicate_of=view.duplicate_of,
+        duplicate_of=node.duplicate_of,
         plan=cut(node.plan, limit["plan"], f"{folder}/plan.md"),
         analysis=cut(node.summary, limit["analysis"], f"{folder}/result.json"),
         message=cut(node.message, limit["analysis"], f"{folder}/result.json"),
@@ -179,9 +181,12 @@ def _cost(view: NodeView) -> Iterator[tuple[str, str]]:
     if usage.tokens:
         counted = " (estimated)" if usage.estimated else ""
         cached = usage.cache_write_5m + usage.cache_write_1h
-        yield "tokens", (
-            f"{usage.tokens:,}{counted}: {usage.input:,} input, {usage.output:,} output, "
-            f"{usage.cache_read:,} cache read, {cached:,} cache write"
+        yield (
+            "tokens",
+            (
+                f"{usage.tokens:,}{counted}: {usage.input:,} input, {usage.output:,} output, "
+                f"{usage.cache_read:,} cache read, {cached:,} cache write"
+            ),
         )
     for call in view.calls:
         if call.error:

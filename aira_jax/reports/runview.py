@@ -81,8 +81,6 @@ class NodeView:
     node: Node
     calls: tuple[Call, ...]
     executions: tuple[Execution, ...]
-    edit_mode: str
-    duplicate_of: int | None
     reported_metric: float | None
     warnings: tuple[str, ...]
     point: Point | None
@@ -107,7 +105,8 @@ class NodeView:
             "message": node.message,
             "summary": node.summary,
             "sha": node.sha,
-            "duplicate_of": self.duplicate_of,
+            "duplicate_of": node.duplicate_of,
+            "reported_metric": self.reported_metric,
             "usd": node.usd,
             "usage": dataclasses.asdict(node.usage),
             "wall_s": node.wall_s,
@@ -198,29 +197,27 @@ def fold(records: Sequence[Record], blobs: events.Blobs) -> RunView:
 
 
 def search_points(records: Sequence[Record], lower_is_better: bool) -> tuple[Point, ...]:
-    """The state of the ledger at every commit; test scoring is not part of a search and is left out."""
+    """The state of the ledger at every commit. Test scoring is no part of a search and is left out of it."""
     points: list[Point] = []
-    ended_s = mono = device_s = 0.0
-    tokens, usd, best = 0, 0.0, None
+    wall_s = {"ended": 0.0, "session": 0.0}
+    device_s, tokens, usd, best, searching = 0.0, 0, 0.0, None, False
     for record in records:
         if record["kind"] == "session_start":
-            ended_s, mono = ended_s + mono, 0.0
-        mono = max(mono, record["mono"])
+            searching = record.get("purpose", "search") == "search"
+            wall_s = {"ended": sum(wall_s.values()), "session": 0.0}
+        if searching:
+            wall_s["session"] = max(wall_s["session"], record["mono"])
         if record["kind"] == "exec_end" and record["phase"] not in TEST_PHASES:
-            device_s += record["device_s"]
+            device_s += record.get("device_s") or 0.0
         elif record["kind"] == "llm_result":
             tokens += _usage(record).tokens
-            usd = None if usd is None or record["usd"] is None else usd + record["usd"]
+            usd = None if usd is None or record.get("usd") is None else usd + record["usd"]
         elif record["kind"] == "node":
-            fitness = record["fitness"] if record["status"] == "good" else None
-            is_new_best = fitness is not None and (
-                best is None or (fitness < best if lower_is_better else fitness > best)
-            )
-            best = fitness if is_new_best else best
-            steps = len(points) + 1
-            points.append(
-                Point(record["node"], steps, ended_s + mono, device_s, tokens, usd, fitness, best, is_new_best)
-            )
+            fitness = record.get("fitness") if record["status"] == "good" else None
+            is_new = fitness is not None and (best is None or (fitness < best if lower_is_better else fitness > best))
+            best = fitness if is_new else best
+            point = (record["node"], len(points) + 1, sum(wall_s.values()), device_s, tokens, usd)
+            points.append(Point(*point, fitness=fitness, best=best, is_new_best=is_new))
     return tuple(points)
 
 
@@ -240,9 +237,6 @@ def _node_view(
     tests: TestScores,
     warnings: Sequence[Warned],
 ) -> NodeView:
-    def last(kind: str) -> Record:
-        return by_node.get((node.id, kind), [{}])[-1]
-
     return NodeView(
         node=node,
         calls=tuple(_call(record) for record in by_node.get((node.id, "llm_result"), ())),
@@ -250,9 +244,7 @@ def _node_view(
             _execution(start, end, blobs)
             for start, end in _pairs(by_node.get((node.id, "exec_start"), ()), by_node.get((node.id, "exec_end"), ()))
         ),
-        edit_mode=last("candidate").get("edit_mode") or "",
-        duplicate_of=last("candidate").get("duplicate_of"),
-        reported_metric=last("analysis").get("reported_metric"),
+        reported_metric=by_node.get((node.id, "analysis"), [{}])[-1].get("reported_metric"),
         warnings=tuple(warning.text for warning in warnings if warning.node == node.id),
         point=point,
         test=tests.value(node.id),
@@ -260,29 +252,30 @@ def _node_view(
 
 
 def _pairs(starts: Sequence[Record], ends: Sequence[Record]) -> list[tuple[Record, Record]]:
-    """Each end of an execution with its start: the earliest open one of the same phase."""
+    """Each end of an execution with its start: the earliest open one of the same phase and seed."""
     opened = list(starts)
     pairs = []
     for end in ends:
-        start = next((start for start in opened if start["phase"] == end["phase"]), {})
+        what = end["phase"], end.get("seed")
+        start = next((start for start in opened if (start["phase"], start.get("seed")) == what), {})
         opened = [other for other in opened if other is not start]
         pairs.append((start, end))
     return pairs
 
 
 def _execution(start: Record, end: Record, blobs: events.Blobs) -> Execution:
-    output = _read(blobs, end["output_blob"]) if end.get("output_blob") else end["head"] + end["tail"]
+    output = _read(blobs, end["output_blob"]) if end.get("output_blob") else end.get("head", "") + end.get("tail", "")
     return Execution(
         phase=end["phase"],
-        seed=start.get("seed", 0),
+        seed=end.get("seed") or 0,
         status=end["status"],
-        failure_class=end["failure_class"],
-        exit_code=end["exit_code"],
-        signal=end["signal"],
-        wall_s=end["wall_s"],
-        cpu_s=end["cpu_s"],
-        device_s=end["device_s"],
-        peak_bytes=end["peak_bytes"],
+        failure_class=end.get("failure_class"),
+        exit_code=end.get("exit_code"),
+        signal=end.get("signal"),
+        wall_s=end.get("wall_s") or 0.0,
+        cpu_s=end.get("cpu_s") or 0.0,
+        device_s=end.get("device_s") or 0.0,
+        peak_bytes=end.get("peak_bytes") or 0,
         output=output,
         result=end.get("result") or {},
         isolation=start.get("isolation", {}),
@@ -299,8 +292,8 @@ def _call(record: Record) -> Call:
         role=record["role"],
         attempt=record["attempt"],
         usage=_usage(record),
-        usd=record["usd"],
-        latency_s=record["latency_s"],
+        usd=record.get("usd"),
+        latency_s=record.get("latency_s") or 0.0,
         stop_reason=record.get("stop_reason") or "",
         error=f"{error['kind']}: {error['message']}" if error else "",
     )

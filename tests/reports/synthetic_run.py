@@ -395,7 +395,7 @@ class Search:
         if self.best is None:
             return
         self.log.mono = 0.0
-        self.log.add("session_start", pid=4712, host="box", resumed=True, config_changes={})
+        self.log.add("session_start", pid=4712, host="box", resumed=True, config_changes={}, purpose="test")
         running, best = [], None
         for node, fitness in self.fitness.items():
             if best is None or self.sign * fitness > self.sign * best:
