@@ -1,11 +1,14 @@
 """Proposers: one protocol, language models, controls without a model, and replay of recorded answers."""
 
 import dataclasses
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from aira_jax.llm.base import LLM, Operator
 
 BACKENDS = ("anthropic", "openai_compat", "control.random", "control.evolution", "replay")
+PROPOSERS = (Operator.DRAFT, Operator.IMPROVE, Operator.DEBUG, Operator.CROSSOVER, Operator.ANALYZE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,33 +17,87 @@ class Options:
 
     backend: str = "control.random"
     model: str = ""
-    base_url: str = ""
-    key_env: str = ""  # "" = the backend's usual variable
+    base_url: str = ""  # anthropic: "" = ANTHROPIC_BASE_URL, else the official service
+    key_env: str = ""  # "" = ANTHROPIC_API_KEY for anthropic, no key for openai_compat
     max_tokens: int = 16_000
     temperature: float | None = None
     top_p: float | None = None
-    extra: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     max_parse_retries: int = 3
     deadline_s: float = 1800.0
-    prices: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    prices: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     path: str = ""  # replay: the JSONL file
     check_prompt: bool = False  # replay: a prompt that differs from the recorded one is an error
     max_tokens_field: str = "max_tokens"  # openai_compat: or "max_completion_tokens"
 
 
-def options(config: Mapping[str, object], operator: Operator | None = None) -> Options:
+FIELDS = tuple(field.name for field in dataclasses.fields(Options))
+
+
+def options(config: Mapping[str, Any], operator: Operator | None = None) -> Options:
     """`config` (config.llm, a mapping or ConfigDict) with the overrides under config.llm.<operator> laid on top.
 
-    Raises ValueError for an unknown key or backend, naming the nearest match and the valid list.
+    A None in an override leaves the common value. Raises ValueError for an unknown key or backend or a bad value,
+    naming the nearest match and what is valid.
     """
-    raise NotImplementedError
+    common = {key: value for key, value in config.items() if key not in PROPOSERS}
+    override = (config.get(str(operator)) if operator else None) or {}
+    merged = common | {key: value for key, value in override.items() if value is not None}
+    for key in merged:
+        if key not in FIELDS:
+            raise ValueError(_unknown(f"config.llm.{key} is no option", key, FIELDS))
+    opts = Options(**merged)
+    _check(opts)
+    return opts
 
 
-def make(opts: Options, *, workers: int = 1, replay_cursor=()) -> LLM:
+def _check(opts: Options) -> None:
+    if opts.backend not in BACKENDS:
+        raise ValueError(_unknown(f"config.llm.backend={opts.backend!r} is unknown", opts.backend, BACKENDS))
+    if opts.max_tokens < 1:
+        raise ValueError(f"config.llm.max_tokens={opts.max_tokens} must be at least 1")
+    if opts.max_parse_retries < 0:
+        raise ValueError(f"config.llm.max_parse_retries={opts.max_parse_retries} must not be negative")
+    if not opts.deadline_s > 0:
+        raise ValueError(f"config.llm.deadline_s={opts.deadline_s} must be positive")
+    if opts.temperature is not None and opts.temperature < 0:
+        raise ValueError(f"config.llm.temperature={opts.temperature} must not be negative")
+    if opts.top_p is not None and not 0 < opts.top_p <= 1:
+        raise ValueError(f"config.llm.top_p={opts.top_p} must lie in (0, 1]")
+    if opts.backend == "anthropic" and opts.temperature is not None and opts.top_p is not None:
+        raise ValueError("config.llm: Anthropic models take temperature or top_p, not both; set one of them to None")
+    fields = ("max_tokens", "max_completion_tokens")
+    if opts.max_tokens_field not in fields:
+        raise ValueError(_unknown(f"config.llm.max_tokens_field={opts.max_tokens_field!r} is unknown", "", fields))
+
+
+def _unknown(problem: str, word: str, valid: Iterable[str]) -> str:
+    match = difflib.get_close_matches(word, list(valid), n=1)
+    return f"{problem}{f' (did you mean {match[0]!r}?)' if match else ''}; valid: {', '.join(valid)}"
+
+
+def make(opts: Options, *, workers: int = 1, replay_cursor: Iterable[tuple[int, str, int]] = ()) -> LLM:
     """The proposer that `opts` names. `replay_cursor`: the (node, operator, attempt) keys whose llm_result is logged
     already, in any order; the replay backend goes on behind them.
 
-    Raises ValueError for bad options (unknown backend, damaged replay file with its line, workers > 1 with a replay
-    file without keys). A missing API key is no error here: the first call raises LLMError(ErrorKind.AUTH).
+    Raises ValueError for bad options (no model, damaged replay file with its line, workers > 1 with a replay file
+    without keys). A missing API key is no error here: the first call raises LLMError(ErrorKind.AUTH).
     """
-    raise NotImplementedError
+    _check(opts)
+    match opts.backend:
+        case "anthropic":
+            from aira_jax.llm.anthropic import Anthropic
+
+            return Anthropic(opts)
+        case "openai_compat":
+            from aira_jax.llm.openai_compat import OpenAICompat
+
+            return OpenAICompat(opts)
+        case "replay":
+            from aira_jax.llm.replay import Replay
+
+            return Replay(opts, workers=workers, cursor=replay_cursor)
+        case _:
+            from aira_jax.llm.control import Control, Kind
+
+            return Control(Kind(opts.backend))

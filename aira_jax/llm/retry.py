@@ -1,13 +1,15 @@
 """The harness's own back-off around one call of a proposer; the retries of SDKs are switched off."""
 
+import dataclasses
 import time
 from collections.abc import Callable
 
 import numpy as np
 
-from aira_jax.llm.base import LLM, Completion, LLMError, Request
+from aira_jax.llm.base import LLM, Completion, LLMError, Request, Usage
 
 TRIES = 8
+FIRST_S, CAP_S = 2.0, 60.0
 
 
 def call(
@@ -22,8 +24,31 @@ def call(
 ) -> Completion:
     """Calls until an answer, an error that no retry can mend, 8 tries, or `deadline_s` seconds from now.
 
-    Waits 2 s x 2^i (at most 60 s) with jitter drawn from `rng`, or what the server's retry-after asks for.
-    `on_retry(try, error, delay_s)` is told before each wait. The usage of failed tries is added to what is returned
-    or raised. Raises the last LLMError. `rng` shifts waits only, never a decision.
+    Waits 2 s x 2^i (at most 60 s) times a jitter in [0.5, 1) drawn from `rng`, or at least what the server's
+    retry-after asks for. A wait that would pass the deadline is not begun. `on_retry(try, error, delay_s)` is told
+    before each wait. The usage of failed tries is added to what is returned or raised. Raises the last LLMError.
+    `rng` shifts waits only, never a decision.
     """
-    raise NotImplementedError
+    end = clock() + deadline_s
+    spent = Usage()
+    for i in range(TRIES):
+        left = end - clock()
+        timeout = left if request.timeout_s is None else min(left, request.timeout_s)
+        try:
+            completion = llm.complete(dataclasses.replace(request, timeout_s=timeout))
+            return dataclasses.replace(completion, usage=spent + completion.usage)
+        except LLMError as error:
+            spent = error.usage = spent + error.usage
+            delay = _delay(i, error, rng)
+            if not error.retryable or i == TRIES - 1 or clock() + delay >= end:
+                raise
+            if on_retry is not None:
+                on_retry(i, error, delay)
+        sleep(delay)
+    raise AssertionError("the loop returns or raises")
+
+
+def _delay(i: int, error: LLMError, rng: np.random.Generator) -> float:
+    """Seconds to wait after try `i`."""
+    backoff = min(CAP_S, FIRST_S * 2**i) * (0.5 + 0.5 * rng.random())
+    return backoff if error.retry_after_s is None else max(error.retry_after_s, 0.0)
