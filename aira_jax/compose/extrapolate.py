@@ -72,6 +72,23 @@ class Fit:
         """Size relative to the target: 0.05 is 5 % too large."""
         return Fraction(self.parameters.non_embedding, self.dims.target) - 1
 
+    def to_json(self) -> dict:
+        """Plain values: the pattern, its sizes, FLOPs per token, and steps at the budgets of the isoFLOP study."""
+        return {
+            "pattern": self.pattern.canonical(),
+            "pretty": self.pattern.pretty(),
+            "layers": len(self.pattern),
+            "counts": flops.layer_counts(self.pattern, self.dims.space),
+            "factor": float(self.factor),
+            "non_embedding": self.parameters.non_embedding,
+            "total": self.parameters.total,
+            "target": self.dims.target,
+            "deviation": float(self.deviation),
+            "flops_per_token": flops.flops_per_token(self.pattern, self.dims),
+            "steps": {b: flops.training_steps(self.pattern, scale=self.dims, budget=b) for b in flops.BUDGETS},
+            "warnings": list(self.warnings),
+        }
+
 
 def stretch(
     pattern: Base,

@@ -57,6 +57,25 @@ class Model:
         expanded = parse(self.printed)
         return len(expanded) == self.printed_layers and expanded.counts() == _nonzero(self.printed_counts)
 
+    def to_json(self) -> dict:
+        """Plain values; sizes are those of `build` unless they are called printed."""
+        return {
+            "name": self.name,
+            "variant": self.variant,
+            "scale": self.scale,
+            "space": self.space,
+            "printed": self.printed,
+            "printed_layers": self.printed_layers,
+            "printed_counts": self.printed_counts,
+            "printed_params": self.printed_params,
+            "agrees": self.agrees,
+            "build": self.build.canonical(),
+            "layers": len(self.build),
+            "counts": self.counts,
+            "params": None if self.params is None else self.params._asdict(),
+            "note": self.note,
+        }
+
 
 _PRINTED = {row[:3]: row[3:] for row in zoo_table.PRINTED}
 _VARIANTS = {name: tuple(dict.fromkeys(v for n, v, _ in _PRINTED if n == name)) for name in zoo_table.SPACES}
@@ -71,6 +90,11 @@ def names() -> tuple[str, ...]:
 def variants(name: str) -> tuple[str, ...]:
     """The forms in which `name` was scaled: some of "stacked" and "stretched", or "-" for the only one."""
     return _VARIANTS[_full(name)]
+
+
+def has_base(name: str) -> bool:
+    """Whether `name` was scaled from a small pattern; baselines designed at scale were not."""
+    return any(n == _full(name) for n, _ in zoo_table.BASES)
 
 
 def models() -> tuple[tuple[str, str], ...]:
