@@ -1,15 +1,9 @@
-"""Keeps the beginning and the end of a program's output in bounded memory."""
+"""Keeps the beginning and the end of a program's output in bounded memory. Standard library only."""
 
-import dataclasses
+import collections
 
-
-@dataclasses.dataclass(frozen=True)
-class Kept:
-    """`head` and `tail` hold whole lines when something was cut; `cut_bytes` is what lies between them."""
-
-    head: str
-    tail: str
-    cut_bytes: int
+Kept = collections.namedtuple("Kept", "head tail cut_bytes")
+Kept.__doc__ = """`head` and `tail` hold whole lines when something was cut; `cut_bytes` is what lies between them."""
 
 
 class Capture:

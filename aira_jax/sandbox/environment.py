@@ -37,15 +37,19 @@ def secret_places(needed: Iterable[Path]) -> list[Path]:
 
     An entry that holds something of `needed`, the running interpreter or an importable module stays visible.
     """
-    roots = [sys.prefix, sys.base_prefix, os.getcwd(), *sys.path]
-    keep = {Path(p).resolve() for p in (*needed, *roots) if str(p)}
-    homes = {Path(pwd.getpwuid(os.getuid()).pw_dir), Path.home()} if _has_account() else {Path.home()}
-    places = [Path(place) for place in SYSTEM_SECRETS]
-    for home in homes:
-        if home != Path("/") and os.access(home, os.R_OK | os.X_OK):
-            places += [entry for entry in sorted(home.iterdir()) if entry.name.startswith(".")]
-    return [place for place in places if place.exists() and not any(k.is_relative_to(place.resolve()) for k in keep)]
+    roots = [sys.prefix, sys.base_prefix, os.getcwd(), *(p for p in sys.path if p)]
+    keep = {os.path.realpath(path) for path in (*needed, *roots)}
+    places = [place for place in SYSTEM_SECRETS if os.path.exists(place)]
+    for home in _homes():
+        places += [entry.path for entry in os.scandir(home) if entry.name.startswith(".")]
+    real = sorted(os.path.realpath(place) for place in places)
+    return [Path(place) for place in real if not any(k == place or k.startswith(place + "/") for k in keep)]
 
 
-def _has_account() -> bool:
-    return any(entry.pw_uid == os.getuid() for entry in pwd.getpwall())
+def _homes() -> set[str]:
+    """Home directories of the user that we can read: by $HOME and by the account, which a container may lack."""
+    try:
+        homes = {os.path.expanduser("~"), pwd.getpwuid(os.getuid()).pw_dir}
+    except KeyError:
+        homes = {os.path.expanduser("~")}
+    return {home for home in homes if home != "/" and os.access(home, os.R_OK | os.X_OK)}

@@ -2,14 +2,16 @@
 
 import ast
 import enum
+import math
 import re
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 
 from aira_jax.sandbox.base import Execution, Status
 
 
 class FailureClass(enum.StrEnum):
-    """The first eight blame the candidate's execution; the last four are found by the harness itself."""
+    """The first eight describe the candidate's program; the last four are found by the harness around it."""
 
     TIMEOUT = "timeout"
     OOM = "oom"
@@ -25,26 +27,126 @@ class FailureClass(enum.StrEnum):
     INFRA = "infra"
 
 
-EXIT_SCORED, EXIT_DEFECT, EXIT_INVALID, EXIT_TRAINING = 0, 1, 2, 3  # of evaluate.py
+class Program(enum.Enum):
+    """Who wrote the program that ran, and so what its exit code means.
 
-_OUT_OF_MEMORY = re.compile(r"RESOURCE_EXHAUSTED|Out of memory|\bMemoryError\b|\bbad_alloc\b", re.IGNORECASE)
+    CANDIDATE: the candidate's own script; exit codes mean nothing. FIT: an evaluator that runs candidate code (0
+    scored, 2 invalid submission, 3 candidate failed, 1 any exception). TRUSTED: an evaluator that does not; its exit 1 is its
+    own defect.
+    """
+
+    CANDIDATE = "candidate"
+    FIT = "fit"
+    TRUSTED = "trusted"
+
+
+EXIT_DEFECT = 1
+EXIT_INVALID = 2
+
+_OUT_OF_MEMORY = re.compile(r"RESOURCE_EXHAUSTED|Out of memory|\bMemoryError\b|\bbad_alloc\b")
 _SHAPE = re.compile(r"shape|\brank\b|broadcast|dimension|dot_general", re.IGNORECASE)
-_INTERFACE = re.compile(
-    r"has no attribute|unexpected keyword argument|positional argument|required keyword-only argument"
-    r"|is not callable|No such file or directory: '[^']*submission|wrong number of primitives|layers?, \d+ required"
-)
-_EXCEPTION = re.compile(r"^(?P<name>[A-Za-z_][\w.]*)(?:: (?P<text>.*))?$")
+_SIGNATURE = re.compile(r"unexpected keyword argument|positional arguments? but|missing \d+ required|is not callable")
+_MISSING_NAME = re.compile(r"module '(?P<module>[\w.]+)' has no attribute")
+_LAYERS = re.compile(r"\d+ layers?, \d+ required|wrong number of (layers|primitives)")
 _READ_ONLY = re.compile(r"Read-only file system: '(?P<path>[^']+)'")
+_EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*(?P<name>[A-Z]\w*)(?:: (?P<text>.*))?$")
+_EXCEPTION_ENDS = ("Error", "Exception", "Exit", "Interrupt", "Iteration", "Warning", "Group")
 _SYNTAX_NAMES = frozenset({"SyntaxError", "IndentationError", "TabError"})
 _IMPORT_NAMES = frozenset({"ImportError", "ModuleNotFoundError"})
 
 
 def syntax_error(files: Mapping[str, str]) -> str | None:
-    """The first Python file that does not parse, as "path:line: message"; found without running anything."""
+    """The first Python file that does not parse, as "path:line: message"; nothing is run."""
     for path, text in sorted(files.items()):
         if path.endswith(".py"):
             try:
                 ast.parse(text, path)
-            except (SyntaxError, ValueError) as error:  # ValueError: NUL bytes
-                return f"{path}:{getattr(error, 'lineno', None) or 1}: {error}"
+            except SyntaxError as error:
+                return f"{path}:{error.lineno or 1}: {error.msg}"
+            except ValueError as error:  # NUL bytes
+                return f"{path}:1: {error}"
     return None
+
+
+def final_exception(output: str) -> tuple[str, str] | None:
+    """Name (without module) and first line of text of the exception that ended a Python program, None without one."""
+    start = max(output.rfind("Traceback (most recent call last):"), 0)
+    found = None
+    for line in output[start:].splitlines():
+        match = _EXCEPTION.match(line)
+        if match and match["name"].endswith(_EXCEPTION_ENDS):
+            found = (match["name"], match["text"] or "")
+    return found
+
+
+def classify(
+    execution: Execution,
+    result: Mapping | None = None,
+    *,
+    files: Mapping[str, str] | None = None,
+    program: Program = Program.FIT,
+    artifact_missing: bool = False,
+    data: tuple[str, ...] = ("data",),
+) -> FailureClass | None:
+    """The class of a failed execution, None of a good one.
+
+    `result` is the evaluator's result file, read from a trusted stage; its `failure_class` wins over everything but
+    tampering. `files` are the candidate's; a module of theirs without an expected name is an interface failure, not an
+    exit. `artifact_missing` says that the program ended well without its artifact. `data` are the read-only targets in
+    the work directory. A lost or cancelled execution is `infra`: nobody's fault but ours.
+    """
+    if execution.tampered or _died_writing(execution, data):
+        return FailureClass.TAMPER
+    named = (result or {}).get("failure_class")
+    if named is not None:
+        return FailureClass(named) if named in set(FailureClass) else FailureClass.INFRA
+    if execution.status is Status.LOST or execution.killed_for == "cancelled":
+        return FailureClass.INFRA
+    if execution.status is Status.OK:
+        if artifact_missing:
+            return FailureClass.INTERFACE
+        return FailureClass.NAN if _not_finite((result or {}).get("value")) else None
+    if execution.killed_for in ("wall", "cpu"):
+        return FailureClass.TIMEOUT
+    if execution.killed_for == "memory" or _OUT_OF_MEMORY.search(execution.output):
+        return FailureClass.OOM
+    if program is Program.TRUSTED and execution.exit_code == EXIT_DEFECT:
+        return FailureClass.INFRA
+    return _by_text(execution, files or {}, program, artifact_missing)
+
+
+def _by_text(execution: Execution, files: Mapping[str, str], program: Program, artifact_missing: bool) -> FailureClass:
+    name, text = final_exception(execution.output) or ("", "")
+    if name in _SYNTAX_NAMES or syntax_error(files):
+        return FailureClass.SYNTAX
+    if name in _IMPORT_NAMES:
+        return FailureClass.IMPORT
+    invalid = program is not Program.CANDIDATE and execution.exit_code == EXIT_INVALID
+    if invalid or artifact_missing or _breaks_interface(name, text, files):
+        return FailureClass.INTERFACE
+    if name in ("TypeError", "ValueError") and _SHAPE.search(text):
+        return FailureClass.SHAPE
+    if name == "FloatingPointError":
+        return FailureClass.NAN
+    return FailureClass.EXIT
+
+
+def _breaks_interface(name: str, text: str, files: Mapping[str, str]) -> bool:
+    if name == "AttributeError" and (match := _MISSING_NAME.match(text)):
+        return match["module"] in {path.removesuffix(".py").replace("/", ".") for path in files}
+    if name == "TypeError" and _SIGNATURE.search(text):
+        return True
+    return name.endswith("Error") and _LAYERS.search(text) is not None
+
+
+def _died_writing(execution: Execution, data: tuple[str, ...]) -> bool:
+    """Whether the program ended because it tried to change its read-only data."""
+    name, text = final_exception(execution.output) or ("", "")
+    match = _READ_ONLY.search(text) if name == "OSError" else None
+    if execution.status is not Status.FAIL or match is None:
+        return False
+    return bool(set(data) & set(PurePosixPath(match["path"]).parts))
+
+
+def _not_finite(value: object) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)

@@ -1,9 +1,9 @@
 """Reading /proc: who descends from a process, what the tree uses, whether a process is still the one we knew.
 
-Standard library only: the supervisor imports it.
+The supervisor imports it: standard library only, and no slow part of it (dataclasses, pathlib, typing).
 """
 
-import dataclasses
+import collections
 import os
 import signal
 import time
@@ -12,16 +12,11 @@ _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-@dataclasses.dataclass(frozen=True)
-class Process:
-    """One line of /proc/<pid>/stat. `cpu_s` includes children that were waited for; `starttime` is in clock ticks."""
+Process = collections.namedtuple("Process", "pid parent state starttime cpu_s rss_bytes")
+Process.__doc__ = """One line of /proc/<pid>/stat.
 
-    pid: int
-    parent: int
-    state: str
-    starttime: int
-    cpu_s: float
-    rss_bytes: int
+`state` is a letter, `starttime` is in clock ticks since boot, `cpu_s` includes children that were waited for.
+"""
 
 
 def read(pid: int) -> Process | None:

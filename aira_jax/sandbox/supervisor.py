@@ -14,7 +14,6 @@ import select
 import signal
 import sys
 import time
-from pathlib import Path
 
 from aira_jax.sandbox import cgroups, init, linux, proctree
 from aira_jax.sandbox.capture import Capture
@@ -138,9 +137,9 @@ def _enter(flags: int) -> None:
     uid, gid = os.getuid(), os.getgid()
     linux.unshare(flags, "pid")
     if flags & linux.CLONE_NEWUSER:
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
-        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
 
 
 class Watch:
@@ -269,7 +268,7 @@ def run(harness: Harness, spec: dict, group: cgroups.Group | None, tree: Tree) -
     wall_s = time.monotonic() - start
     tree.kill()
     _drain(tree.output, capture, once=False)
-    harness.send(_outcome(killed_for, message.get("status"), wall_s, watch, group) | vars(capture.kept()))
+    harness.send(_outcome(killed_for, message.get("status"), wall_s, watch, group) | capture.kept()._asdict())
 
 
 def _outcome(killed_for: str | None, status: int | None, wall_s: float, watch: Watch, group) -> dict:
