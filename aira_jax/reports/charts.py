@@ -5,8 +5,8 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 
-WIDTH, HEIGHT = 460, 250
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 14, 40
+WIDE, SQUARE = (620, 230), (400, 300)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +28,10 @@ class Dot:
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """A drawing of WIDTH x HEIGHT units. `line` and `diagonal` are SVG path data, possibly empty."""
+    """A drawing of width x height units. `line` and `diagonal` are SVG path data, possibly empty."""
 
+    width: int
+    height: int
     title: str
     x_label: str
     y_label: str
@@ -84,8 +86,9 @@ def tick_labels(values: Sequence[float], show: Callable[[float], str] | None = N
     return [f"{value:,.{decimals}f}" for value in values]
 
 
-def _axes(x_span: tuple[float, float], y_span: tuple[float, float]) -> tuple[Scale, Scale]:
-    return Scale(*x_span, LEFT, WIDTH - RIGHT), Scale(*y_span, HEIGHT - BOTTOM, TOP)
+def _axes(size: tuple[int, int], x_span: tuple[float, float], y_span: tuple[float, float]) -> tuple[Scale, Scale]:
+    width, height = size
+    return Scale(*x_span, LEFT, width - RIGHT), Scale(*y_span, height - BOTTOM, TOP)
 
 
 def _ticks(scale: Scale, show: Callable[[float], str] | None = None, count: int = 5) -> tuple[Tick, ...]:
@@ -106,8 +109,9 @@ def best_so_far(
     scored = [p for p in points if p[1] is not None]
     if not scored:
         return None
-    x_scale, y_scale = _axes(span([p[0] for p in points], zero=True), span([p[1] for p in scored]))
+    x_scale, y_scale = _axes(WIDE, span([p[0] for p in points], zero=True), span([p[1] for p in scored]))
     return Chart(
+        *WIDE,
         title,
         x_label,
         y_label,
@@ -131,9 +135,10 @@ def scatter(
     if not points:
         return None
     both = span([value for p in points for value in p[:2]])
-    x_scale, y_scale = _axes(both, both)
+    x_scale, y_scale = _axes(SQUARE, both, both)
     low, high = both
     return Chart(
+        *SQUARE,
         title,
         x_label,
         y_label,

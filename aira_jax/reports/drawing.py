@@ -1,8 +1,9 @@
 """The search tree as geometry: every node a mark, every step an edge, ready for an SVG template."""
 
 import dataclasses
+from collections.abc import Mapping, Set
 
-from aira_jax.reports.layout import ROOT, Layout, tidy
+from aira_jax.reports.layout import ROOT, Layout, Row, tidy
 from aira_jax.reports.runview import NodeView, RunView
 
 ROOMY_NODES = 60  # up to here marks are large and carry their fitness
@@ -10,16 +11,17 @@ ROOMY_NODES = 60  # up to here marks are large and carry their fitness
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """Sizes in drawing units: a grid cell, a mark's radius, and whether the fitness stands below it."""
+    """Sizes in drawing units: a grid cell, a mark's radius, how far a rail runs above its marks' centres."""
 
     cell_x: float
     cell_y: float
     radius: float
+    rail: float
     labelled: bool
 
 
-ROOMY = Style(78, 58, 16, True)
-DENSE = Style(27, 25, 9, False)
+ROOMY = Style(78, 68, 16, 25, True)
+DENSE = Style(27, 26, 9, 13, False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,15 +59,15 @@ class Drawing:
 
 def draw(run: RunView) -> Drawing:
     """The tree of a run with at least one node."""
-    layout = tidy([view.node.parents[0] if view.node.parents else None for view in run.nodes])
+    lineage = _lineage(run)
+    layout = tidy([view.node.parents[0] if view.node.parents else None for view in run.nodes], lineage)
     style = ROOMY if len(run.nodes) <= ROOMY_NODES else DENSE
     place = {node: _center(layout, node, style) for node in layout.at}
-    packed = {leaf for _, _, row in layout.rows for leaf in row}
-    lineage = _lineage(run)
+    packed = {head for row in layout.rows for head in row.heads}
     return Drawing(
         marks=tuple(_mark(view, run, *place[view.node.id]) for view in run.nodes),
         edges=tuple(edge for view in run.nodes for edge in _edges(view, place, packed, lineage, style)),
-        rails=tuple(_rail(place, parent, row, style) for parent, _, row in layout.rows),
+        rails=tuple(_rail(place, row, style) for row in layout.rows),
         root=place[ROOT],
         style=style,
         width=(layout.width) * style.cell_x + style.radius,
@@ -102,12 +104,18 @@ def _mark(view: NodeView, run: RunView, x: float, y: float) -> Mark:
     return Mark(node.id, x, y, kind, submitted, fitness, ", ".join(filter(None, words)))
 
 
-def _edges(view: NodeView, place, packed, lineage, style: Style) -> list[Edge]:
+def _edges(
+    view: NodeView,
+    place: Mapping[int, tuple[float, float]],
+    packed: Set[int],
+    lineage: Set[int],
+    style: Style,
+) -> list[Edge]:
     node = view.node
     first, *others = node.parents or (ROOT,)
     x, y = place[node.id]
     if node.id in packed:
-        path = f"M{x:g} {y - style.cell_y / 2:g}V{y - style.radius:g}"
+        path = f"M{x:g} {y - style.rail:g}V{y - style.radius:g}"
     else:
         path = _curve(*place[first], x, y)
     own = Edge(path, str(node.operator), node.id in lineage)
@@ -119,9 +127,9 @@ def _curve(x0: float, y0: float, x1: float, y1: float) -> str:
     return f"M{x0:g} {y0:g}C{middle:g} {y0:g} {middle:g} {y1:g} {x1:g} {y1:g}"
 
 
-def _rail(place, parent: int, row: tuple[int, ...], style: Style) -> str:
-    """From a parent to a row of its leaves, then along it; each leaf hangs from the rail."""
-    (x0, y0), (x1, y), (x2, _) = place[parent], place[row[0]], place[row[-1]]
-    above = y - style.cell_y / 2
-    bend = x1 - style.cell_x / 2
-    return f"M{x0:g} {y0:g}C{bend:g} {y0:g} {x0:g} {above:g} {bend:g} {above:g}H{x2:g}"
+def _rail(place: Mapping[int, tuple[float, float]], row: Row, style: Style) -> str:
+    """From a parent to a row of side branches, then along it; each branch hangs from the rail."""
+    (x0, y0), (x1, y), (x2, _) = place[row.parent], place[row.heads[0]], place[row.heads[-1]]
+    above = y - style.rail
+    trunk = x1 - style.cell_x / 2
+    return f"M{x0:g} {y0:g}Q{trunk:g} {y0:g} {trunk:g} {(y0 + above) / 2:g}T{x1:g} {above:g}H{x2:g}"

@@ -38,6 +38,12 @@ class Panel:
 
 
 @dataclasses.dataclass(frozen=True)
+class State:
+    words: str
+    look: str  # done, live or broken
+
+
+@dataclasses.dataclass(frozen=True)
 class BudgetRow:
     """One axis: what was spent, in words, and the part of its limit in percent (None without a limit)."""
 
@@ -91,11 +97,12 @@ def headline_cost(run: RunView) -> str:
     return " · ".join(words)
 
 
-def state(run: RunView) -> str:
-    """Where the run stands, in words."""
+def state(run: RunView) -> State:
+    """Where the run stands."""
     if run.stop is None:
-        return "running, or cut off"
-    return f"stopped: {run.stop['reason']}"
+        return State("running, or cut off", "live")
+    reason = run.stop["reason"]
+    return State(f"stopped: {reason}", {"error": "broken", "auth": "broken", "interrupt": "live"}.get(reason, "done"))
 
 
 def curves(run: RunView) -> tuple[Panel, ...]:

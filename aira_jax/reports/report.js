@@ -12,6 +12,7 @@
     if (a) a.classList.add("selected");
     article.scrollTop = 0;
     article.focus({ preventScroll: true });
+    article.querySelectorAll("details.broken pre").forEach((pre) => { pre.scrollTop = pre.scrollHeight; });
   }
 
   function close() {
@@ -46,7 +47,7 @@
   document.querySelectorAll("a.close").forEach((a) =>
     a.addEventListener("click", (event) => { event.preventDefault(); close(); }));
   window.addEventListener("hashchange", mark);
-  mark();
+  window.addEventListener("load", mark);
 
   if (svg) zoomable(svg);
   document.querySelectorAll("table.nodes").forEach(sortable);

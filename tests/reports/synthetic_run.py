@@ -303,7 +303,8 @@ class Search:
         base = self.fitness.get(parents[0]) if parents else None
         if base is None:
             base = 0.42 + 0.1 * float(self.rng.random())
-        gain = float(self.rng.normal(-0.004, 0.014))
+        room = base if self.sign < 0 else 1 - base
+        gain = float(self.rng.normal(-0.03, 0.035)) * room
         return round(min(0.99, max(0.05, base + self.sign * gain)), 4)
 
     def result(self, value: float | None, split: str, seed: int) -> dict:
