@@ -220,7 +220,7 @@ def _selective_copying(seed: int, *, vocab: int = 16, seq_len: int = 256, n_copy
     _require(seq_len > 2 * n_copy, f"seq_len must exceed 2 n_copy = {2 * n_copy}, got {seq_len}")
     blank, marker = vocab - 2, vocab - 1
     tokens = np.arange(vocab - 2)
-    legacy = np.random.RandomState(seed)  # mad-lab places blanks with numpy's global generator
+    legacy = np.random.RandomState(_words(seed))  # mad-lab places blanks with numpy's global generator
 
     def draw(g: np.random.Generator, train: bool) -> tuple[list[int], list[int]]:
         content = g.choice(tokens, size=n_copy)
@@ -229,6 +229,13 @@ def _selective_copying(seed: int, *, vocab: int = 16, seq_len: int = 256, n_copy
         return x, [IGNORED] * (seq_len - n_copy) + content.tolist()
 
     return draw
+
+
+def _words(seed: int) -> int | list[int]:
+    """`seed` as RandomState takes it: as it is up to 32 bits (as published), else as 32-bit words."""
+    if seed < 2**32:
+        return seed
+    return [seed >> shift & 0xFFFFFFFF for shift in range(0, seed.bit_length(), 32)]
 
 
 _TASKS: Mapping[str, Callable[..., Draw]] = MappingProxyType(
@@ -299,12 +306,18 @@ def generate(task: str, split: Split | str, n: int, seed: int = DEFAULT_SEED, *,
     return make(task, n_train, n, seed, **fields).test
 
 
-def split_validation(rows: Rows, seed: int = 0) -> tuple[Rows, Rows]:
+def split_validation(rows: Rows) -> tuple[Rows, Rows]:
     """The 70:30 split of train rows: rows to fit, and rows to score, which have test-type targets as their `y`."""
-    order = np.random.default_rng(seed).permutation(len(rows))
-    cut = 7 * len(rows) // 10
-    held = rows[order[cut:]]
-    return rows[order[:cut]], Rows(held.x, held.probe, held.probe)
+    fit, held = validation_indices(len(rows))
+    scored = rows[held]
+    return rows[fit], Rows(scored.x, scored.probe, scored.probe)
+
+
+def validation_indices(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which of `n` train rows are fitted and which are scored: 70 % and 30 % of one fixed permutation."""
+    order = np.random.default_rng(0).permutation(n)
+    cut = 7 * n // 10
+    return order[:cut], order[cut:]
 
 
 def digest(array: np.ndarray) -> str:
