@@ -10,7 +10,7 @@ import jax
 from kernels_pallas.common import dispatch
 from kernels_pallas.common.dispatch import Impl
 from kernels_pallas.common.numerics import wide
-from kernels_pallas.ssd import checks, reference, support, xla_scan
+from kernels_pallas.ssd import checks, chunked, reference, support, xla_scan
 from kernels_pallas.ssd.inputs import Inputs, step_size
 
 INF = float("inf")
@@ -64,7 +64,10 @@ def ssd(
 def _run(inputs: Inputs, *, choice: dispatch.Choice, dt_limit, interpret: bool):
     if choice.impl is Impl.REFERENCE:
         return reference.ssd(inputs, dt_limit=dt_limit)
-    return xla_scan.ssd(inputs, chunk=choice.chunk, dt_limit=dt_limit)
+    if choice.impl is Impl.XLA_SCAN:
+        return xla_scan.ssd(inputs, chunk=choice.chunk, dt_limit=dt_limit)
+    chunk = choice.chunk if choice.impl.is_pallas else min(choice.chunk, inputs.x.shape[1])
+    return chunked.ssd(inputs, chunked.Plan(support.stages(choice, interpret), chunk, dt_limit))
 
 
 def ssd_step(state, x, dt, A, B, C, *, D=None, dt_bias=None, dt_limit: tuple[float, float] = (0.0, INF)):
