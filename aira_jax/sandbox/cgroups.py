@@ -4,9 +4,11 @@ The supervisor imports it: standard library only, and no slow part of it (datacl
 """
 
 import collections
+import contextlib
 import os
 import time
 
+PREFIX = "aira-"
 TASKS_PER_PROCESS = 8  # pids.max counts threads too; processes are counted by the watchdog
 
 _Files = collections.namedtuple("_Files", "limit swap_limit swap_has_memory peak events")
@@ -53,10 +55,12 @@ class Group:
         return {self._memory} | ({self._tasks} if self._tasks is not None else set())
 
 
-def create(name: str, memory_bytes: int, processes: int) -> tuple[Group | None, str]:
-    """A group with the limits, or None and the reason why there is none."""
+def create(memory_bytes: int, processes: int) -> tuple[Group | None, str]:
+    """A group with the limits, or None and the reason why there is none. It is named after the calling process."""
+    name = f"{PREFIX}{os.getpid()}"
     reasons = []
     for version, parent in _parents():
+        _sweep(parent)
         try:
             memory = _limited_memory(f"{parent}/{name}", _VERSIONS[version], memory_bytes)
         except OSError as error:
@@ -85,6 +89,7 @@ def _limited_tasks(version: str, memory: str, name: str, processes: int) -> str 
         parent = _own_folder("pids")
         if parent is None:
             return None
+        _sweep(parent)
         folder = f"{parent}/{name}"
     try:
         if folder != memory:
@@ -121,6 +126,15 @@ def _own_folder(controller: str) -> str | None:
             folder = os.path.normpath(os.path.join(mountpoint, os.path.relpath(own, root)))
             return folder if os.path.isdir(folder) else None
     return None
+
+
+def _sweep(parent: str) -> None:
+    """Removes groups whose owner was killed before it could."""
+    for name in os.listdir(parent):
+        pid = name.removeprefix(PREFIX)
+        if name.startswith(PREFIX) and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+            with contextlib.suppress(OSError):  # processes in it, or someone else's group
+                os.rmdir(f"{parent}/{name}")
 
 
 def _remove(folder: str) -> None:

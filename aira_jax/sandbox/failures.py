@@ -27,12 +27,15 @@ class FailureClass(enum.StrEnum):
     INFRA = "infra"
 
 
+OF_THE_PROGRAM = tuple(FailureClass)[:8]
+
+
 class Program(enum.Enum):
     """Who wrote the program that ran, and so what its exit code means.
 
-    CANDIDATE: the candidate's own script; exit codes mean nothing. FIT: an evaluator that runs candidate code (0
-    scored, 2 invalid submission, 3 candidate failed, 1 any exception). TRUSTED: an evaluator that does not; its exit 1 is its
-    own defect.
+    CANDIDATE: the candidate's own script; its exit codes mean nothing. FIT: an evaluator that runs candidate code; it
+    exits with 0 when scored, 2 for an invalid submission, 3 when the candidate failed. TRUSTED: an evaluator that runs
+    none; an exit with 1 is its own defect.
     """
 
     CANDIDATE = "candidate"
@@ -90,16 +93,19 @@ def classify(
 ) -> FailureClass | None:
     """The class of a failed execution, None of a good one.
 
-    `result` is the evaluator's result file, read from a trusted stage; its `failure_class` wins over everything but
-    tampering. `files` are the candidate's; a module of theirs without an expected name is an interface failure, not an
-    exit. `artifact_missing` says that the program ended well without its artifact. `data` are the read-only targets in
-    the work directory. A lost or cancelled execution is `infra`: nobody's fault but ours.
+    `result` is the evaluator's result file; the `failure_class` in it wins over everything but tampering. Code that is
+    not trusted may have written it, so that it can name only the eight classes of the program.
+    `files` are the candidate's; a module of theirs without an expected name is an interface failure, not an exit.
+    `artifact_missing` says that the program ended well without its artifact. `data` are the read-only targets in the
+    work directory. A lost or cancelled execution is `infra`: nobody's fault but ours.
     """
     if execution.tampered or _died_writing(execution, data):
         return FailureClass.TAMPER
     named = (result or {}).get("failure_class")
-    if named is not None:
-        return FailureClass(named) if named in set(FailureClass) else FailureClass.INFRA
+    if named in OF_THE_PROGRAM:
+        return FailureClass(named)
+    if named is not None and program is Program.TRUSTED:
+        return FailureClass.INFRA
     if execution.status is Status.LOST or execution.killed_for == "cancelled":
         return FailureClass.INFRA
     if execution.status is Status.OK:

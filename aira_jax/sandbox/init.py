@@ -59,13 +59,13 @@ def _wait_for(program: int) -> int:
 
 
 def _become_program(spec: dict, output: int) -> None:
+    """Stdin is /dev/null already; every other descriptor closes at exec."""
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
     os.setsid()
     for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(ignored_by_python, signal.SIG_DFL)
-    stdin = os.open("/dev/null", os.O_RDONLY)
-    for source, target in ((stdin, 0), (output, 1), (output, 2)):
-        os.dup2(source, target)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
     try:
         os.chdir(spec["workdir"])
         _limit(spec)

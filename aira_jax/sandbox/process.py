@@ -199,8 +199,7 @@ def _prepare(job: Job) -> Path:
         raise ValueError(f"work directory {workdir} is not empty; every execution needs a fresh one")
     kept = [workdir, *(path.resolve() for path in job.writable)]
     for path in kept:
-        if not path.is_dir():
-            raise ValueError(f"job.writable {path} is not a directory; make it first")
+        path.mkdir(parents=True, exist_ok=True)
     for mount in job.mounts:
         source = mount.source.resolve()
         if not source.is_dir():

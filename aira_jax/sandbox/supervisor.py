@@ -75,7 +75,10 @@ class Tree:
         self.report, report = os.pipe()
         launcher = os.fork()
         if launcher == 0:
-            for fd in (0, 1, self._orders, self.report, self.output):
+            null = os.open(os.devnull, os.O_RDWR)
+            for fd in (0, 1):
+                os.dup2(null, fd)
+            for fd in (null, self._orders, self.report, self.output):
                 os.close(fd)
             _launch(spec, flags, orders, report, self._program_output)
         os.close(orders)
@@ -295,7 +298,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     harness = Harness()
     spec = harness.specification()
-    group, reason = cgroups.create(f"aira-{os.getpid()}", spec["memory_bytes"], spec["processes"])
+    group, reason = cgroups.create(spec["memory_bytes"], spec["processes"])
     spec["rlimit_data"] = spec["memory_bytes"] if group is None else None
     spec["notes"] = [f"memory limited by RLIMIT_DATA and a watchdog, no control group: {reason}"] if reason else []
     try:
