@@ -1,7 +1,7 @@
 """Recorded answers instead of a model: the same search again, without a key and without a cost.
 
-A file has one JSON object a line, with `operator` (draft, improve, debug, crossover, analyze) and `completion`; optional
-are node, attempt, role, usage, stop_reason, model, request_id, prompt_sha and `error` {kind, message, retryable}, which
+A file has one JSON object a line, with `operator` (draft, improve, debug, crossover, analyze) and `completion`;
+optional are node, attempt, role, usage, stop_reason, model, request_id, prompt_sha and `error` {kind, message}, which
 is raised instead. When every record has node and attempt, an answer is found by (node, operator, attempt). When none
 has, each operator is a queue in file order.
 """
