@@ -39,11 +39,7 @@ class PatternError(ValueError):
 
     @property
     def picture(self) -> str:
-        """The input, or the part of it around `pos`, and a caret under the offending character."""
-        start = max(0, min(self.pos - _SHOWN // 2, len(self.text) - _SHOWN))
-        shown = "".join(c if c.isprintable() else " " for c in self.text[start : start + _SHOWN])
-        left, right = "..." * (start > 0), "..." * (start + _SHOWN < len(self.text))
-        return f"    {left}{shown}{right}\n    {' ' * (len(left) + self.pos - start)}^"
+        return picture(self.text, self.pos)
 
     def __str__(self) -> str:
         return f"{self.problem} (position {self.pos})\n{self.picture}\n    {self.fix}"
@@ -143,6 +139,14 @@ def neighbours(pattern: Pattern, primitives: Iterable[str] = PRIMITIVES) -> Iter
         for new in allowed:
             if new != old:
                 yield Pattern((*pattern.layers[:i], new, *pattern.layers[i + 1 :]))
+
+
+def picture(text: str, pos: int) -> str:
+    """Two lines: `text`, or the part of it around `pos`, and a caret under the character at `pos`."""
+    start = max(0, min(pos - _SHOWN // 2, len(text) - _SHOWN))
+    shown = "".join(c if c.isprintable() else " " for c in text[start : start + _SHOWN])
+    left, right = "..." * (start > 0), "..." * (start + _SHOWN < len(text))
+    return f"    {left}{shown}{right}\n    {' ' * (len(left) + pos - start)}^"
 
 
 def _listed(names: Iterable[str]) -> str:

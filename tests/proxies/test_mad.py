@@ -228,6 +228,13 @@ def test_seeds_give_different_rows(task):
 
 
 @pytest.mark.parametrize("task", mad.TASKS)
+def test_seeds_may_exceed_32_bits(task):
+    low, high = 7, 7 + 2**32
+    rows = [mad.make(task, 5, 5, seed).test.x for seed in (low, high, high + 2**64)]
+    assert len({x.tobytes() for x in rows}) == 3
+
+
+@pytest.mark.parametrize("task", mad.TASKS)
 def test_global_numpy_state_is_neither_read_nor_written(task):
     np.random.seed(1)  # noqa: NPY002
     before = np.random.get_state()[1].copy()  # noqa: NPY002

@@ -1,0 +1,113 @@
+"""The scripts of the Compose tasks on MAD: prepare, label, evaluate, and an agent's own measurement.
+
+Numpy and jax are imported when they are needed: the static check of a submission needs neither.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from aira_jax import patterns
+from aira_jax.patterns import Pattern
+from aira_jax.proxies import fidelity
+from aira_jax.tasks import evaluation, preparation
+from aira_jax.tasks.compose import SUBMISSION, PatternSpace
+from aira_jax.tasks.evaluation import Arguments, CandidateError, Failure, Score
+
+METRIC = "Accuracy"
+PUBLIC_SEED = 12345
+PROFILES = tuple(fidelity.PRESETS)
+
+
+def prepare(argv: Sequence[str] | None = None) -> int:
+    """prepare.py: writes what the agent may see. MAD is generated, so nothing is read."""
+    from aira_jax.tasks import mad_data
+
+    arguments = preparation.parse(argv, profiles=PROFILES)
+    mad_data.write_agent(
+        arguments.mount,
+        profile=arguments.profile,
+        seed=preparation.data_seed(PUBLIC_SEED),
+        self_reported=arguments.self_reported,
+    )
+    return 0
+
+
+def evaluate_prepare(argv: Sequence[str] | None = None) -> int:
+    """evaluate_prepare.py: writes the labels of one split, which only the evaluator may see."""
+    from aira_jax.tasks import mad_data
+
+    arguments = preparation.parse(argv, profiles=PROFILES)
+    seed = preparation.data_seed(PUBLIC_SEED)
+    mad_data.write_labels(arguments.mount, profile=arguments.profile, seed=seed, split=arguments.split)
+    preparation.copy_submission(arguments, SUBMISSION)
+    return 0
+
+
+def evaluate(space: PatternSpace, argv: Sequence[str] | None = None) -> int:
+    """evaluate.py: trains the submitted pattern from scratch and scores it. Returns the exit code."""
+    return evaluation.run(METRIC, submission=SUBMISSION, profiles=PROFILES, check=space.read, score=_score, argv=argv)
+
+
+def train_and_score(architecture: str, *, data_dir: str | Path = "data", seed: int = 0) -> float:
+    """An agent's own measurement: trains a pattern on the train rows, scores it on the validation rows.
+
+    Needs validation labels in `data_dir`, which are there only when the search is steered by what candidates measure
+    themselves. Returns the mean accuracy in [0, 1]. Raises PatternError, EvaluatorError or CandidateError.
+    """
+    from aira_jax.tasks import mad_data
+
+    pattern = patterns.parse(architecture)
+    data, profile = mad_data.read_self_reported(Path(data_dir))
+    return _train(pattern, profile, data.datasets, data.seed, seed, evaluation.Split.VALIDATION).value
+
+
+def _score(arguments: Arguments, pattern: Pattern) -> Score:
+    if arguments.stage is not evaluation.Stage.ALL:
+        raise evaluation.SubmissionError(
+            f"--stage={arguments.stage}: this task's submission is data, not code, so that training and scoring are "
+            "one step: use --stage=all"
+        )
+    if arguments.data_dir.exists():
+        from aira_jax.tasks import mad_data
+
+        data = mad_data.read(arguments.data_dir, profile=arguments.profile, split=arguments.split)
+        datasets, data_seed = data.datasets, data.seed
+    else:
+        datasets, data_seed = None, preparation.data_seed(PUBLIC_SEED)
+        origin = "the public seed" if data_seed == PUBLIC_SEED else preparation.HIDDEN_SEED
+        print(f"{arguments.data_dir} does not exist: generating the rows from {origin}", file=sys.stderr)
+    return _train(pattern, arguments.profile, datasets, data_seed, arguments.seed, arguments.split)
+
+
+def _train(pattern: Pattern, profile: str, datasets, data_seed: int, seed: int, split: evaluation.Split) -> Score:
+    from aira_jax.proxies import evaluator
+
+    result = evaluator.evaluate(
+        pattern,
+        preset=fidelity.get(profile),
+        datasets=datasets,
+        data_seed=data_seed,
+        eval_seed=seed,
+        split=split.value,
+    )
+    details = {"canonical": pattern.canonical(), "proxy": result.to_json()}
+    failures = {evaluator.TaskStatus.DIVERGED: Failure.NAN, evaluator.TaskStatus.OOM: Failure.OOM}
+    if result.status in failures:
+        bad = [f"{name} ({task.status})" for name, task in result.tasks.items() if task.status in failures]
+        raise CandidateError(failures[result.status], f"training failed on {', '.join(bad)}", details)
+    return Score(
+        value=float(result.score),
+        train_s=result.train_s,
+        device_s=result.train_s + result.compile_s,
+        steps=result.trained_steps,
+        curve=_mean_curve(result.curve),
+        extra=details,
+    )
+
+
+def _mean_curve(curves) -> list[list[float]]:
+    """[[epoch, training loss]] averaged over the tasks that reached the epoch, epochs from 1."""
+    longest = max((len(curve) for curve in curves.values()), default=0)
+    reached = [[curve[epoch] for curve in curves.values() if epoch < len(curve)] for epoch in range(longest)]
+    return [[epoch, sum(values) / len(values)] for epoch, values in enumerate(reached, 1)]

@@ -1,0 +1,261 @@
+"""What every evaluate.py shares: its command line, its exit codes, the result block and the result file.
+
+The import is cheap on purpose: the static check of a submission must answer within a fraction of a second.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import enum
+import json
+import math
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+MARKER = "--- EVALUATION RESULT ---"
+
+
+class Split(enum.StrEnum):
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class Stage(enum.StrEnum):
+    """CHECK looks at the submission only. FIT trains and SCORE scores where a task keeps the two apart."""
+
+    ALL = "all"
+    CHECK = "check"
+    FIT = "fit"
+    SCORE = "score"
+
+
+class Exit(enum.IntEnum):
+    SCORED = 0
+    DEFECT = 1  # of the evaluator or its data, never the candidate's
+    INVALID = 2
+    FAILED = 3  # the candidate, while it trained
+
+
+class Failure(enum.StrEnum):
+    """What an evaluator can know about a failure."""
+
+    INTERFACE = "interface"
+    NAN = "nan"
+    OOM = "oom"
+    TIMEOUT = "timeout"
+    INFRA = "infra"
+
+
+class SubmissionError(ValueError):
+    """The submission does not keep the contract of its task: exit 2."""
+
+
+class CandidateError(Exception):
+    """A valid submission that failed while it trained: exit 3."""
+
+    def __init__(self, failure: Failure, message: str, extra: Mapping[str, Any] | None = None):
+        super().__init__(message)
+        self.failure, self.extra = failure, dict(extra or {})
+
+
+class EvaluatorError(Exception):
+    """The evaluation itself cannot be done, for example because its data are missing: exit 1."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """The flags of evaluate.py. `seed` is the evaluator's, not that of the data."""
+
+    submission: Path
+    split: Split
+    stage: Stage
+    workdir: Path
+    seed: int
+    profile: str
+    time_limit_s: float | None
+    result_file: Path | None
+    data_dir: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """A finite value of the metric and how it came about. Seconds; `curve` is [[x, y], ...]; `extra` is JSON data."""
+
+    value: float
+    train_s: float = 0.0
+    device_s: float = 0.0
+    n_params: int | None = None
+    steps: int | None = None
+    curve: Sequence[Sequence[float | None]] = ()
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def run(
+    metric: str,
+    *,
+    submission: str,
+    profiles: Sequence[str],
+    check: Callable[[Path], Any],
+    score: Callable[[Arguments, Any], Score],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Evaluates one submission and returns the exit code.
+
+    `check` reads the submission or raises SubmissionError; `score` gets what it returned. `submission` is the default
+    file name.
+    """
+    arguments = parse(argv, submission=submission, profiles=profiles)
+    report = Report(metric, arguments)
+    with report.blaming_the_evaluator():
+        try:
+            candidate = check(arguments.submission)
+            if arguments.stage is Stage.CHECK:
+                return report.passed()
+            with report.deadline():
+                result = score(arguments, candidate)
+                if not math.isfinite(result.value):
+                    raise CandidateError(Failure.NAN, f"{metric} is {result.value}", result.extra)
+            return report.scored(result)
+        except SubmissionError as error:
+            return report.failed(Exit.INVALID, Failure.INTERFACE, str(error))
+        except CandidateError as error:
+            return report.failed(Exit.FAILED, error.failure, str(error), error.extra)
+        except EvaluatorError as error:
+            return report.failed(Exit.DEFECT, Failure.INFRA, str(error))
+
+
+def parse(argv: Sequence[str] | None, *, submission: str, profiles: Sequence[str]) -> Arguments:
+    """Reads the flags; a bad one ends the program with exit 2."""
+    parser = argparse.ArgumentParser(description="Scores one submission.", allow_abbrev=False)
+    add = parser.add_argument
+    add("--submission-file", type=Path, default=Path(submission), dest="submission", help="default: %(default)s")
+    add("--split", choices=[*map(str, Split)], default="test", help="which targets to score on")
+    add("--stage", choices=[*map(str, Stage)], default="all", help="how much of the evaluation to do")
+    add("--workdir", type=Path, default=Path(), help="where fit leaves what score reads")
+    add("--seed", type=_natural, default=0, help="seed of initialisation and shuffling")
+    add("--profile", choices=list(profiles), default="paper", help="fidelity, default: %(default)s")
+    add("--time-limit-s", type=_positive, default=None, help="give up after so many seconds")
+    add("--result-file", type=Path, default=None, help="write all details to this JSON file")
+    add("--data-dir", type=Path, default=Path("data"), help="the prepared data, default: ./%(default)s")
+    flags = vars(parser.parse_args(argv))
+    return Arguments(**flags | {"split": Split(flags["split"]), "stage": Stage(flags["stage"])})
+
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative, use 0 or more")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no positive number of seconds")
+    return value
+
+
+class Report:
+    """Says how an evaluation ended, exactly once."""
+
+    def __init__(self, metric: str, arguments: Arguments):
+        self._metric, self._arguments = metric, arguments
+        self._start, self._once = time.monotonic(), threading.Lock()
+
+    def passed(self) -> Exit:
+        print(f"{self._arguments.submission.name} is valid", file=sys.stderr)
+        self._write(None, None, "", Score(math.nan))
+        return Exit.SCORED
+
+    def scored(self, score: Score) -> Exit:
+        self._write(score.value, None, "", score)
+        print(f"{MARKER}\n{json.dumps({self._metric: score.value}, allow_nan=False)}", flush=True)
+        return Exit.SCORED
+
+    def failed(self, code: Exit, failure: Failure, message: str, extra: Mapping[str, Any] | None = None) -> Exit:
+        print(f"error: {message}", file=sys.stderr, flush=True)
+        self._write(None, failure, message, Score(math.nan, extra=extra or {}))
+        return code
+
+    @contextlib.contextmanager
+    def deadline(self) -> Iterator[None]:
+        """Ends the whole process when the time limit passes, even while compiled code holds the main thread."""
+        limit_s = self._arguments.time_limit_s
+        if limit_s is None:
+            yield
+            return
+        timer = threading.Timer(limit_s, self._expire, [limit_s])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            self._once.acquire()  # from here on the timer comes too late
+
+    def _expire(self, limit_s: float) -> None:
+        if self._once.acquire(blocking=False):
+            os._exit(self.failed(Exit.FAILED, Failure.TIMEOUT, f"not done within --time-limit-s={limit_s:g}"))
+
+    @contextlib.contextmanager
+    def blaming_the_evaluator(self) -> Iterator[None]:
+        """An unforeseen error is the evaluator's own: it is recorded as such and ends with its traceback and exit 1."""
+        try:
+            yield
+        except Exception as error:
+            self.failed(Exit.DEFECT, Failure.INFRA, f"{type(error).__name__}: {error}")
+            raise
+
+    def _write(self, value: float | None, failure: Failure | None, message: str, score: Score) -> None:
+        path = self._arguments.result_file
+        if path is None:
+            return
+        content = {
+            "metric": self._metric,
+            "value": value,
+            "split": self._arguments.split,
+            "stage": self._arguments.stage,
+            "seed": self._arguments.seed,
+            "profile": self._arguments.profile,
+            "failure_class": failure,
+            "message": message,
+            "wall_s": round(time.monotonic() - self._start, 3),
+            "train_s": score.train_s,
+            "device_s": score.device_s,
+            "n_params": score.n_params,
+            "steps": score.steps,
+            "curve": score.curve,
+            "extra": score.extra,
+        }
+        write_json(path, content)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes JSON in one step; a number that JSON cannot hold becomes null."""
+    text = json.dumps(finite(content), indent=1, allow_nan=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def finite(value: Any) -> Any:
+    """`value` with every infinite or undefined number replaced by None."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return value

@@ -1,0 +1,158 @@
+"""MAD data as a task sees them: rows for the agent, and labels in folders of their own.
+
+    train/                   x, y, probe of 70 % of the train rows; manifest.json
+    validation/              x of the other 30 % (with y and probe where the agent measures itself)
+    test/                    x of the test rows
+    validation_with_labels/  y, probe of the validation rows; manifest.json with the seed: evaluator only
+    test_with_labels/        the same, and y of the test rows: evaluator only
+
+Every folder has one .npz file per MAD task.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aira_jax.proxies import fidelity, mad
+from aira_jax.tasks.evaluation import EvaluatorError, Split, write_json
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+LABELS = {Split.VALIDATION: "validation_with_labels", Split.TEST: "test_with_labels"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What an evaluation needs. `seed` identifies the rows in cache keys."""
+
+    datasets: Mapping[str, mad.Dataset]
+    seed: int
+
+
+def write_agent(mount: Path, *, profile: str, seed: int, self_reported: bool = False) -> None:
+    """Writes train/, validation/ and test/ into `mount`; validation labels only if the agent measures itself."""
+    datasets = _make(profile, seed)
+    for task, data in datasets.items():
+        fit, held = (data.train[rows] for rows in mad.validation_indices(len(data.train)))
+        _save(mount / "train", task, vars(fit))
+        _save(mount / "validation", task, vars(held) if self_reported else {"x": held.x})
+        _save(mount / "test", task, {"x": data.test.x})
+    write_json(mount / "train" / MANIFEST, _manifest(profile, datasets))
+
+
+def write_labels(mount: Path, *, profile: str, seed: int, split: Split) -> None:
+    """Writes the labels of `split` into `mount`; those of the test split include the validation labels."""
+    datasets = _make(profile, seed)
+    folder = mount / LABELS[split]
+    for task, data in datasets.items():
+        held = data.train[mad.validation_indices(len(data.train))[1]]
+        labels = {"validation_y": held.y, "validation_probe": held.probe}
+        _save(folder, task, labels | ({"test_y": data.test.y} if split is Split.TEST else {}))
+    write_json(folder / MANIFEST, {**_manifest(profile, datasets), "seed": seed})
+
+
+def read(data_dir: Path, *, profile: str, split: Split) -> Data:
+    """The data of one evaluation: all train rows, and the test rows where `split` is TEST (else without targets).
+
+    Raises EvaluatorError if something is missing, was made for another profile or does not belong together.
+    """
+    folder = data_dir / LABELS[split]
+    manifest, labelled = _read_manifest(data_dir / "train"), _read_manifest(folder)
+    if manifest["profile"] != profile:
+        raise EvaluatorError(
+            f"{data_dir} was prepared for profile {manifest['profile']}, not {profile}: "
+            f"use --profile={manifest['profile']} or prepare the data again"
+        )
+    if {**labelled, "seed": None} != {**manifest, "seed": None}:
+        raise EvaluatorError(f"{folder} does not belong to {data_dir / 'train'}: prepare both again")
+    labels = {task: _load(folder, task) for task in manifest["tasks"]}
+    return Data(_datasets(data_dir, manifest, labels), int(labelled["seed"]))
+
+
+def read_self_reported(data_dir: Path) -> tuple[Data, str]:
+    """The agent's own view, and its profile: train rows and labelled validation rows, no test targets.
+
+    Raises EvaluatorError if the validation rows have no labels here.
+    """
+    manifest = _read_manifest(data_dir / "train")
+    labels = {}
+    for task in manifest["tasks"]:
+        held = _load(data_dir / "validation", task)
+        if "probe" not in held:
+            raise EvaluatorError(
+                f"{data_dir / 'validation'} has no labels: they are there only when the search takes the candidate's "
+                "own measurement as its fitness (fitness=self_reported)"
+            )
+        labels[task] = {"validation_y": held["y"], "validation_probe": held["probe"]}
+    digest = manifest["tasks"][min(manifest["tasks"])]["digest"]
+    return Data(_datasets(data_dir, manifest, labels), int(digest[:15], 16)), manifest["profile"]
+
+
+def _make(profile: str, seed: int) -> dict[str, mad.Dataset]:
+    preset = fidelity.get(profile)
+    return {task: mad.make(task, preset.train, preset.test, seed, **preset.fields(task)) for task in preset.tasks}
+
+
+def _datasets(data_dir: Path, manifest: Mapping[str, Any], labels: Mapping[str, Mapping]) -> dict[str, mad.Dataset]:
+    return {task: _dataset(data_dir, task, facts, labels[task]) for task, facts in manifest["tasks"].items()}
+
+
+def _dataset(data_dir: Path, task: str, facts: Mapping[str, Any], labels: Mapping[str, np.ndarray]) -> mad.Dataset:
+    fit = mad.Rows(**_load(data_dir / "train", task))
+    held = mad.Rows(_load(data_dir / "validation", task)["x"], labels["validation_y"], labels["validation_probe"])
+    test_x = _load(data_dir / "test", task)["x"]
+    train = _in_original_order(fit, held)
+    if mad.digest(train.x) + mad.digest(test_x) != facts["digest"]:
+        raise EvaluatorError(f"the rows of {task} in {data_dir} are not those of its manifest: prepare the data again")
+    test_y = labels.get("test_y", np.full_like(test_x, mad.IGNORED))
+    return mad.Dataset(train, mad.Rows(test_x, test_y, test_y), facts["vocab"])
+
+
+def _in_original_order(fit: mad.Rows, held: mad.Rows) -> mad.Rows:
+    order = np.argsort(np.concatenate(mad.validation_indices(len(fit) + len(held))))
+    parts = zip(vars(fit).values(), vars(held).values(), strict=True)
+    return mad.Rows(*(np.concatenate(part)[order] for part in parts))
+
+
+def _manifest(profile: str, datasets: Mapping[str, mad.Dataset]) -> dict[str, Any]:
+    preset = fidelity.get(profile)
+    tasks = {
+        task: {
+            "vocab": data.vocab,
+            "fields": mad.resolve(task, preset.fields(task)),
+            "digest": mad.digest(data.train.x) + mad.digest(data.test.x),
+        }
+        for task, data in datasets.items()
+    }
+    return {"format": FORMAT, "profile": profile, "ignored_target": mad.IGNORED, "tasks": tasks}
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise EvaluatorError(f"{path} is missing: prepare the data (prepare.py, evaluate_prepare.py)") from error
+    except ValueError as error:
+        raise EvaluatorError(f"{path} is damaged ({error}): prepare the data again") from error
+    if manifest.get("format") != FORMAT:
+        raise EvaluatorError(f"{path} has format {manifest.get('format')}, needed {FORMAT}: prepare the data again")
+    return manifest
+
+
+def _save(folder: Path, task: str, arrays: Mapping[str, np.ndarray]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / f"{task}.npz", **arrays)
+
+
+def _load(folder: Path, task: str) -> dict[str, np.ndarray]:
+    path = folder / f"{task}.npz"
+    try:
+        with np.load(path) as arrays:
+            return dict(arrays)
+    except FileNotFoundError as error:
+        raise EvaluatorError(f"{path} is missing: prepare the data (prepare.py, evaluate_prepare.py)") from error

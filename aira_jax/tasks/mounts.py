@@ -1,0 +1,183 @@
+"""The data of a task on disk, made once: what candidates see, and the labels of each split in a place of their own.
+
+    <data_root>/raw/                                   downloads, read by prepare.py of tasks that need them
+    <data_root>/prepared/<task>/<key>/mount/           train/, validation/, test/
+    <data_root>/labels/<task>/<key>/<split>/mount/     <split>_with_labels/
+
+`key` is a hash of the task's scripts, the profile, the data seed and the mode: a change of any makes a new folder.
+A folder appears in one step, complete, with a marker that says what it was made from.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aira_jax.tasks.evaluation import Split
+from aira_jax.tasks.preparation import HIDDEN_SEED
+
+if TYPE_CHECKING:
+    from aira_jax.tasks.loader import Task
+
+MARKER = "prepared.json"
+PACKAGE_ROOT = Path(__file__).parents[2]
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """Folders whose children appear under ./data of an execution; labels only for the evaluator.
+
+    `eval_validation` is None for tasks without validation scoring, `eval_test` until `prepare_test` made it.
+    `labels_root` holds all labels of all tasks: no candidate may reach it.
+    """
+
+    agent: Path
+    eval_validation: Path | None
+    eval_test: Path | None
+    labels_root: Path
+
+
+def prepare(
+    task: "Task",
+    profile: str,
+    data_root: str | Path | None = None,
+    hidden_seed: int | None = None,
+    self_reported: bool = False,
+) -> Prepared:
+    """Makes the data that a search needs, unless they are there. Test labels are not made.
+
+    `data_root` None or "" is ~/.cache/aira_jax. `hidden_seed` replaces the public data seed. With `self_reported` the
+    agent's validation rows are labelled. Raises ValueError for an unknown profile or when a task's script fails.
+    """
+    place = _Place.of(task, profile, data_root, hidden_seed, self_reported)
+    place.build_agent()
+    if task.cli >= 2:
+        place.build_labels(Split.VALIDATION)
+    return place.prepared()
+
+
+def prepare_test(
+    task: "Task",
+    profile: str,
+    data_root: str | Path | None = None,
+    hidden_seed: int | None = None,
+    self_reported: bool = False,
+) -> Prepared:
+    """As `prepare`, and the test labels as well: for the scoring of a finished search."""
+    prepare(task, profile, data_root, hidden_seed, self_reported)
+    place = _Place.of(task, profile, data_root, hidden_seed, self_reported)
+    place.build_labels(Split.TEST)
+    return place.prepared()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """Where the data of one (task, profile, seed, mode) lie."""
+
+    task: "Task"
+    root: Path
+    marker: Mapping[str, str | bool]
+    hidden_seed: int | None
+
+    @classmethod
+    def of(cls, task, profile: str, data_root, hidden_seed: int | None, self_reported: bool) -> "_Place":
+        if profile not in task.profiles:
+            raise ValueError(f"task {task.name} has no profile {profile!r}; known: {', '.join(task.profiles)}")
+        if hidden_seed is not None and hidden_seed < 0:
+            raise ValueError("the hidden seed must not be negative")
+        seed = "public" if hidden_seed is None else hashlib.sha256(b"data seed %d" % hidden_seed).hexdigest()
+        scripts = task.preparation_sha
+        marker = {"scripts": scripts, "profile": profile, "seed": seed, "self_reported": self_reported}
+        root = Path(data_root) if data_root else Path.home() / ".cache" / "aira_jax"
+        return cls(task, root.absolute(), marker, hidden_seed)
+
+    @property
+    def key(self) -> str:
+        digest = hashlib.sha256(json.dumps(self.marker, sort_keys=True).encode()).hexdigest()
+        return f"{self.marker['profile']}-{digest[:16]}"
+
+    @property
+    def agent(self) -> Path:
+        return self.root / "prepared" / self.task.name / self.key
+
+    def labels(self, split: Split) -> Path:
+        return self.root / "labels" / self.task.name / self.key / split
+
+    def prepared(self) -> Prepared:
+        validation, test = (path / "mount" if path.exists() else None for path in map(self.labels, Split))
+        return Prepared(self.agent / "mount", validation, test, self.root / "labels")
+
+    def build_agent(self) -> None:
+        flags = ["--self-reported"] * bool(self.marker["self_reported"])
+        self._build(self.agent, "prepare.py", flags)
+
+    def build_labels(self, split: Split) -> None:
+        self._build(self.labels(split), "evaluate_prepare.py", [f"--split={split}"])
+
+    def _build(self, final: Path, script: str, flags: Sequence[str]) -> None:
+        if self._is_complete(final):
+            return
+        final.parent.mkdir(parents=True, exist_ok=True)
+        raw = self.root / "raw"
+        raw.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=".making-"))
+        try:
+            mount = temporary / "mount"
+            mount.mkdir()
+            command = [f"--global-shared-data-dir={raw}", f"--agent-data-mount-dir={mount}"]
+            if self.task.cli >= 2:
+                command += [f"--profile={self.marker['profile']}", *flags]
+            self._run(script, command)
+            _make_read_only(mount)
+            (temporary / MARKER).write_text(json.dumps(self.marker, sort_keys=True), encoding="utf-8")
+            _move(temporary, final)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        if not self._is_complete(final):
+            raise ValueError(f"{final} could not be replaced; remove it and try again")
+
+    def _is_complete(self, final: Path) -> bool:
+        try:
+            return json.loads((final / MARKER).read_text(encoding="utf-8")) == self.marker
+        except (FileNotFoundError, ValueError):
+            return False
+
+    def _run(self, script: str, flags: Sequence[str]) -> None:
+        env = {name: value for name, value in os.environ.items() if name != HIDDEN_SEED}
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PACKAGE_ROOT), env.get("PYTHONPATH"))))
+        if self.hidden_seed is not None:
+            env[HIDDEN_SEED] = str(self.hidden_seed)
+        command = [sys.executable, str(self.task.folder / script), *flags]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ValueError(
+                f"{script} of {self.task.name} ended with exit code {done.returncode}:\n{done.stderr[-2000:].strip()}\n"
+                f"    the command was: {' '.join(command)}"
+            )
+
+
+def _make_read_only(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(0o444)
+
+
+def _move(temporary: Path, final: Path) -> None:
+    """Puts a finished folder into its place. What another process finished meanwhile stays; a damaged one goes."""
+    try:
+        os.rename(temporary, final)
+    except OSError:
+        if not final.is_dir():
+            raise
+        if not (final / MARKER).exists():
+            damaged = Path(tempfile.mkdtemp(dir=final.parent, prefix=".damaged-"))
+            os.rename(final, damaged / "old")
+            shutil.rmtree(damaged, ignore_errors=True)
+            os.rename(temporary, final)

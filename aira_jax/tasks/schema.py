@@ -1,0 +1,169 @@
+"""What metadata.yaml of a task must say: the AIRS-Bench keys, and the block `aira_jax` that extends them."""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """A key, what its value must be, and the test for it."""
+
+    key: str
+    words: str
+    holds: Callable[[Any], bool]
+    required: bool = True
+
+
+def is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def is_positive(value: Any) -> bool:
+    return is_number(value) and 0 < value < math.inf
+
+
+def is_number_or_null(value: Any) -> bool:
+    return value is None or (is_number(value) and math.isfinite(value))
+
+
+def is_text_list(value: Any) -> bool:
+    return isinstance(value, list) and all(is_text(item) for item in value)
+
+
+def is_filled_text_list(value: Any) -> bool:
+    return is_text_list(value) and bool(value)
+
+
+def is_shape(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(item) is int and item > 0 for item in value)
+
+
+def is_sota(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(
+            isinstance(e, dict) and is_text(e.get("sota_paper_url")) and is_number(e.get("sota_score")) for e in value
+        )
+    )
+
+
+def is_profiles(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and all(isinstance(item, dict) for item in value.values())
+
+
+def is_limits(value: Any) -> bool:
+    keys = {"check_s", "fit_s", "score_s", "memory_gb"}
+    return isinstance(value, dict) and set(value) == keys and all(is_positive(item) for item in value.values())
+
+
+TOP = (
+    Rule("metric_lower_is_better", "true or false", is_bool),
+    Rule("file_export_globs", "a list of file patterns", is_filled_text_list),
+    Rule("container_python_requirements", "a list of packages", is_text_list),
+    Rule("evaluate_container_python_requirements", "a list of packages", is_text_list),
+    Rule("prepare_code_python_requirements", "a list of packages", is_text_list, required=False),
+    Rule("logging_info", "a mapping", lambda value: isinstance(value, dict)),
+    Rule("aira_jax", "a mapping", lambda value: isinstance(value, dict), required=False),
+)
+LOGGING = (
+    *(
+        Rule(key, "a text", is_text)
+        for key in (
+            "name",
+            "dataset",
+            "category",
+            "research_problem",
+            "output_type",
+            "config",
+            "train_split",
+            "test_split",
+            "scoring_column",
+            "metric",
+            "dataset_paper_url",
+        )
+    ),
+    Rule("input_columns", "a list of texts", is_filled_text_list),
+    Rule("custom_gold_labels", "true or false", is_bool),
+    Rule("custom_rad_class", "true or false", is_bool),
+    Rule("sota", "a list of entries with sota_paper_url and sota_score (.nan where none exists)", is_sota),
+    Rule("shape", "a list of positive integers", is_shape, required=False),
+    Rule("estimated_worst_score", "a number or null", is_number_or_null, required=False),
+    Rule("optimal_score", "a number or null", is_number_or_null, required=False),
+)
+EXTENSION = (
+    Rule("cli", "1 or 2", lambda value: value in (1, 2)),
+    Rule("artifact", "the name of the file that a candidate hands in", is_text),
+    Rule("editable", "a list of file patterns", is_filled_text_list),
+    Rule("starter", "a list of files of the folder starter/", is_text_list),
+    Rule("executes_candidate", "true or false", is_bool),
+    Rule("exclusive", "true or false", is_bool),
+    Rule("entry", "a script name", is_text, required=False),
+    Rule("space", "a script name", is_text, required=False),
+    Rule("ns_epsilon", "a positive number", is_positive, required=False),
+    Rule("validation_is_test", "true or false", is_bool),
+    Rule("modules", "a list of module names", is_text_list, required=False),
+    Rule("limits", "positive numbers check_s, fit_s, score_s and memory_gb", is_limits),
+    Rule("profiles", "a mapping from profile names to mappings", is_profiles),
+    Rule("interface", "a text", is_text),
+)
+
+
+def validate(metadata: Any, name: str, *, source: str = "metadata.yaml") -> None:
+    """Raises ValueError that lists every problem of a task's metadata; `name` is the name of its folder."""
+    problems = list(_problems(metadata, name))
+    if problems:
+        raise ValueError(f"{source}:\n" + "\n".join(f"    {problem}" for problem in problems))
+
+
+def _problems(metadata: Any, name: str) -> Iterator[str]:
+    if not isinstance(metadata, dict):
+        yield "must be a mapping"
+        return
+    yield from _broken(TOP, metadata, "")
+    info, extension = metadata.get("logging_info"), metadata.get("aira_jax")
+    if isinstance(info, dict):
+        yield from _broken(LOGGING, info, "logging_info.")
+        yield from _contradictions(metadata, info, name)
+    if isinstance(extension, dict):
+        yield from _broken(EXTENSION, extension, "aira_jax.")
+        yield from _unknown(EXTENSION, extension, "aira_jax.")
+
+
+def _broken(rules: tuple[Rule, ...], values: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    for rule in rules:
+        if rule.key not in values:
+            if rule.required:
+                yield f"{prefix}{rule.key} is missing: {rule.words}"
+        elif not rule.holds(values[rule.key]):
+            yield f"{prefix}{rule.key} must be {rule.words}, found {values[rule.key]!r}"
+
+
+def _unknown(rules: tuple[Rule, ...], values: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    known = [rule.key for rule in rules]
+    for key in values:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            yield f"{prefix}{key} is no known key" + f" (did you mean {close[0]}?)" * bool(close)
+
+
+def _contradictions(metadata: Mapping[str, Any], info: Mapping[str, Any], name: str) -> Iterator[str]:
+    if info.get("name") != name:
+        yield f"logging_info.name must be the name of the folder, {name}, found {info.get('name')!r}"
+    parts = [info.get("research_problem"), info.get("dataset"), info.get("metric")]
+    if all(map(is_text, parts)) and "".join(parts) != name:
+        yield f"research_problem, dataset and metric must spell the name {name}, they spell {''.join(parts)}"
+    exports = metadata.get("file_export_globs") or []
+    if ("submission.csv" in exports) != ("shape" in info):
+        yield "logging_info.shape is required if and only if submission.csv is exported"
