@@ -40,7 +40,8 @@ def main(argv):
         facts = fit.to_json()
         print(f"{scale:5} {facts['pretty']}")
         print(
-            f"      {facts['layers']} layers {facts['counts']}, {facts['non_embedding']:,} non-embedding parameters "
+            f"      {facts['layers']} layers (A/M/Mb {'/'.join(map(str, facts['counts'].values()))}), "
+            f"{facts['non_embedding']:,} non-embedding parameters "
             f"({facts['deviation']:+.1%} of the target), {facts['total']:,} in total"
         )
         print(f"      {facts['flops_per_token']:,} FLOPs per token; steps by budget {facts['steps']}")

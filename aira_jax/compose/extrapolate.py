@@ -22,7 +22,7 @@ from aira_jax.compose import rounding as rounding_lib
 from aira_jax.compose.dims import Dims
 from aira_jax.compose.flops import Parameters, as_pattern
 from aira_jax.compose.rounding import Rounding
-from aira_jax.patterns import MAX_LAYERS, Pattern
+from aira_jax.patterns import MAX_LAYERS, PRIMITIVES, Pattern
 
 MAX_DEVIATION = Fraction(1, 10)  # a size further from its target than this is worth a warning
 MIN_RUNS = 3
@@ -78,7 +78,7 @@ class Fit:
             "pattern": self.pattern.canonical(),
             "pretty": self.pattern.pretty(),
             "layers": len(self.pattern),
-            "counts": flops.layer_counts(self.pattern, self.dims.space),
+            "counts": {p: self.pattern.counts()[p] for p in PRIMITIVES},
             "factor": float(self.factor),
             "non_embedding": self.parameters.non_embedding,
             "total": self.parameters.total,

@@ -69,6 +69,11 @@ def test_a_tie_goes_to_the_better_ranked_voter():
     assert aggregate(["AA", "MM"], [0.6, 0.7], clusters=None, higher_is_better=False) == parse("AA")
 
 
+def test_equal_scores_rank_in_the_order_of_the_canonical_strings():
+    assert [str(v.pattern) for v in rank(["MA", "2A", "AM"], [0.5] * 3).voters] == ["2A", "A-M", "M-A"]
+    assert aggregate(["MA", "AM"], [0.5] * 2, clusters=None) == parse("AM")
+
+
 def test_a_tie_between_equal_ranks_goes_in_the_order_of_the_primitives():
     rankings = [rank(["Mb", "M"], [0.9, 0.1]), rank(["M", "Mb"], [0.9, 0.1])]
     assert combine(rankings).pattern == combine(rankings[::-1]).pattern == parse("M")
@@ -84,6 +89,7 @@ def test_data_sets_have_equal_weight_however_many_patterns_they_hold():
     few = rank(["M"], [3.0], higher_is_better=False)
     result = combine([many, few])
     assert result.shares == ({"A": 0.5, "M": 0.5},)
+    assert [v.weight for v in result.members] == 9 * [Fraction(1, 18)] + [Fraction(1, 2)]
     assert combine([many, few, few]).pattern == parse("M")
 
 

@@ -124,6 +124,12 @@ def test_custom_dims_bring_their_own_target():
     assert stack("2A-4M", scale=small) == parse("2A-4M-M")  # 0.135 of a copy: 0.27 A, 0.54 M
 
 
+def test_prefix_may_hit_its_target_exactly():
+    sizes = dims.get("350M", 2)
+    exact = dataclasses.replace(sizes, target=flops.params("2A-4M-2A-M", sizes).non_embedding)
+    assert stack("2A-4M", scale=exact, remainder="prefix") == parse("2A-4M-2A-M")
+
+
 @pytest.mark.parametrize(
     "call, words",
     [

@@ -60,6 +60,7 @@ def test_extrapolate_prints_all_scales_as_json():
     patterns = {scale: fit["pattern"] for scale, fit in result["scales"].items()}
     assert patterns == {"350M": "3A-8M-3A-5M-2A-5M", "1B": "4A-9M-4A-5M-2A-5M", "3B": "7A-16M-7A-10M-4A-10M"}
     assert result["scales"]["1B"]["steps"]["2e19"] == 4552
+    assert result["scales"]["1B"]["counts"] == {"A": 10, "M": 19, "Mb": 0}
     assert "warning" in done.stderr
     assert "+11.5%" in done.stderr
 
