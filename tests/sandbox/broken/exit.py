@@ -1,0 +1,6 @@
+"""Gives up."""
+
+import sys
+
+print("nothing to say")
+sys.exit(7)

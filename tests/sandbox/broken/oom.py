@@ -1,0 +1,5 @@
+"""Takes memory without end."""
+
+blocks = []
+while True:
+    blocks.append(bytearray(2**22))
