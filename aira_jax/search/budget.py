@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from aira_jax.llm import prices
 from aira_jax.llm.base import Usage
 
 AXES = ("wall_s", "device_s", "steps", "tokens", "usd")
@@ -82,18 +83,10 @@ class Price:
         ) / 1e6
 
 
-def price(prices: Mapping[str, Any], model: str) -> Price | None:
-    """The price of `model` in a config's table, or None. Raises ValueError when an entry lacks a column."""
-    entry = prices.get(model)
-    if entry is None:
-        return None
-    columns = [field.name for field in dataclasses.fields(Price)]
-    missing = [column for column in columns if column not in entry]
-    if missing:
-        raise ValueError(
-            f"config.llm.prices[{model!r}] lacks {', '.join(missing)}; all of {', '.join(columns)} are needed"
-        )
-    return Price(**{column: float(entry[column]) for column in columns})
+def price(model: str, overrides: Mapping[str, Any]) -> Price | None:
+    """The price of `model`: config.llm.prices, else the list price, else None. ValueError for a malformed entry."""
+    row = prices.of(model, overrides)
+    return None if row is None else Price(**row)
 
 
 def cost(usage: Usage, model_price: Price | None) -> float | None:

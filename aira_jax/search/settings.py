@@ -109,7 +109,7 @@ class SandboxSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Eval:
-    """config.eval. `seeds`: evaluator seeds 0, 1, ... averaged into a fitness. `hidden_seed`: a campaign's own data seed."""
+    """config.eval. `seeds`: evaluator seeds 0, 1, ... averaged into a fitness. `hidden_seed`: data seed."""
 
     seeds: int = 1
     hidden_seed: int | None = None

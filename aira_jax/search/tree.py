@@ -64,6 +64,7 @@ class Action:
 class Node:
     """One step of a search. A pending node (action logged, nothing committed) has status None.
 
+    `exported` are the files that the candidate's own run wrote (only when it was run for them).
     `key` is the task's canonical form of the candidate (else its sha): equal keys are the same candidate.
     `result` is the evaluator's result object of the validation score. `usd` is None when a call had no known price.
     """
@@ -76,6 +77,7 @@ class Node:
     debug_depth: int
     plan: str = ""
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    exported: Mapping[str, str] = dataclasses.field(default_factory=dict)
     sha: str | None = None
     key: str | None = None
     edit_mode: str | None = None
@@ -312,12 +314,7 @@ def _llm_result(tree: Tree, record: Record, blobs) -> Tree:
     node = tree.nodes[id]
     usd = None if node.usd is None or record.get("usd") is None else node.usd + record["usd"]
     tree = tree._with_progress(id, results={**tree.progress[id].results, call: record})
-    return tree._with_node(id, usage=_add(node.usage, usage), usd=usd)
-
-
-def _add(a: Usage, b: Usage) -> Usage:
-    counts = {name: getattr(a, name) + getattr(b, name) for name in _USAGE if name != "estimated"}
-    return Usage(**counts, estimated=a.estimated or b.estimated)
+    return tree._with_node(id, usage=node.usage + usage, usd=usd)
 
 
 def _candidate(tree: Tree, record: Record, blobs) -> Tree:
@@ -361,12 +358,14 @@ def _exec_end(tree: Tree, record: Record, blobs) -> Tree:
     still_open = tuple(start for start in before.open if (start["phase"], start.get("seed")) != same)
     tree = tree._with_progress(id, open=still_open, ends=(*before.ends, record))
     node = tree.nodes[id]
-    scored = record["phase"] == "score_validation" and record.get("result")
+    result = record.get("result") or {}
+    exported = result.get("files", {}) if record["phase"] == "candidate" else {}
     return tree._with_node(
         id,
         head=record.get("head", ""),
         tail=record.get("tail", ""),
-        result=record["result"] if scored else node.result,
+        result=result if record["phase"] == "score_validation" else node.result,
+        exported={**node.exported, **{path: resolve(text, blobs) for path, text in exported.items()}},
         wall_s=node.wall_s + record.get("wall_s", 0.0),
         device_s=node.device_s + record.get("device_s", 0.0),
     )

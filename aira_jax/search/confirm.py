@@ -1,0 +1,80 @@
+"""After a search: the best nodes again, with evaluator seeds that chose nothing, against the winner's curse."""
+
+import dataclasses
+import statistics
+from collections.abc import Callable, Hashable
+
+from aira_jax.search.crew import Crew
+from aira_jax.search.evaluation import Evaluator, Recorded
+from aira_jax.search.events import Kind
+from aira_jax.search.settings import Baseline, Confirm
+from aira_jax.search.tree import Node, Tree
+
+
+@dataclasses.dataclass(frozen=True)
+class Submission:
+    """The node that a run hands in, and the rule that chose it."""
+
+    node: int
+    rule: str  # best_validation or confirmed
+    fitness: float
+
+
+def confirm(evaluator: Evaluator, crew: Crew, config: Confirm, first_seed: int, expired: Callable[[], bool]) -> None:
+    """Scores the top nodes and the baseline on validation with fresh seeds from `first_seed` on, as far as missing."""
+    tree = crew.journal.tree
+    nodes = {node.id: node for node in (*top(tree, config.top_k), *baseline(tree, config))}
+    done = {(id, seed) for id, seed, *_ in tree.confirmations}
+    jobs: dict[Hashable, Callable[[], object]] = {}
+    for seed in range(first_seed, first_seed + config.seeds):
+        for node in nodes.values():
+            if (node.id, seed) not in done:
+                jobs["confirm", node.id, seed] = lambda node=node, seed=seed: evaluator.score(
+                    node.id, {**node.files, **node.exported}, split="validation", seed=seed, recorded=Recorded()
+                )
+    crew.run(jobs, expired)
+
+
+def top(tree: Tree, k: int) -> list[Node]:
+    """The `k` best good nodes, each candidate once, the earliest on ties."""
+    ranked = sorted(tree.good, key=lambda node: (-tree.quality(node), node.id))
+    return list({node.key: node for node in reversed(ranked)}.values())[::-1][:k]
+
+
+def baseline(tree: Tree, config: Confirm) -> list[Node]:
+    """What the confirmed nodes are compared with."""
+    if config.baseline is Baseline.NONE or not config.top_k:
+        return []
+    return [node for node in tree.drafts if node.is_good][:1]
+
+
+def choose(tree: Tree, config: Confirm) -> Submission | None:
+    """The best mean over the fresh seeds among the top nodes; without confirmation, the best validation fitness."""
+    if tree.best is None:
+        return None
+    means = {node.id: mean(tree, node.id, config.seeds) for node in top(tree, config.top_k)}
+    confirmed = {id: value for id, value in means.items() if value is not None}
+    if not confirmed:
+        return Submission(tree.best.id, "best_validation", tree.best.fitness)
+    sign = -1 if tree.lower_is_better else 1
+    best = max(confirmed, key=lambda id: (sign * confirmed[id], -id))
+    return Submission(best, "confirmed", confirmed[best])
+
+
+def mean(tree: Tree, node: int, seeds: int) -> float | None:
+    """The mean of a node over its fresh seeds, None unless all of them gave a value."""
+    values = {seed: value for id, seed, value, _ in tree.confirmations if id == node and value is not None}
+    return statistics.fmean(values.values()) if len(values) >= seeds else None
+
+
+def submit(crew: Crew, config: Confirm) -> None:
+    """Records the submission, unless it is on record; warns when a confirmation was wanted and is not complete."""
+    journal = crew.journal
+    chosen = choose(journal.tree, config)
+    if chosen is None:
+        return
+    if config.top_k and chosen.rule != "confirmed":
+        text = "no node was confirmed with all fresh seeds; the best validation fitness is submitted"
+        journal.append(Kind.WARNING, code="unconfirmed", text=text)
+    if journal.tree.submitted != chosen.node:
+        journal.append(Kind.SUBMIT, **dataclasses.asdict(chosen))

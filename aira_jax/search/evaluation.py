@@ -1,0 +1,270 @@
+"""From a candidate's files to its fitness: static check, then the task's own evaluator (or the candidate's word)."""
+
+import dataclasses
+import math
+import shutil
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from aira_jax.sandbox.base import Mount
+from aira_jax.sandbox.failures import FailureClass, Program
+from aira_jax.search.events import Record
+from aira_jax.search.executions import PREDICTIONS, RESULT_FILE, Executor, Phase, Slot, is_infra, was_conclusive
+from aira_jax.search.operators import Analysis, Fitness
+from aira_jax.search.settings import SandboxSettings
+from aira_jax.search.tree import Node, NodeStatus, Tree, resolve
+
+INFRA_TRIES = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a node is worth: the members of its commit."""
+
+    status: NodeStatus
+    fitness: float | None = None
+    fitness_source: str | None = None
+    failure_class: str | None = None
+    message: str = ""
+
+
+class Recorded:
+    """The executions of a node that are on record, each used once, in order: how a resumed node skips what is done."""
+
+    def __init__(self, ends: Sequence[Record] = ()):
+        self._ends = [end for end in ends if was_conclusive(end)]
+
+    def take(self, phase: str, seed: int) -> Record | None:
+        for end in self._ends:
+            if (end["phase"], end["seed"]) == (phase, seed):
+                self._ends.remove(end)
+                return end
+        return None
+
+    def holds(self, phase: str, seed: int) -> bool:
+        return any((end["phase"], end["seed"]) == (phase, seed) and not is_infra(end) for end in self._ends)
+
+    def forget(self, phase: str, seed: int) -> None:
+        """Drops good ends whose product is gone."""
+        self._ends = [end for end in self._ends if (end["phase"], end["seed"], end["status"]) != (phase, seed, "ok")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """The three mounts: what candidates see, and the labels of each split for the trusted evaluator only.
+
+    `labels_root` holds all labels of all tasks.
+    """
+
+    agent: Path
+    eval_validation: Path | None
+    eval_test: Path | None = None
+    labels_root: Path | None = None
+
+    @classmethod
+    def of(cls, prepared) -> "Splits":
+        """From what aira_jax.tasks.loader prepared."""
+        return cls(prepared.agent, prepared.eval_validation, prepared.eval_test, prepared.labels_root)
+
+    def mounts(self, split: str, *, trusted: bool) -> tuple[Mount, ...]:
+        labels = {"validation": self.eval_validation, "test": self.eval_test}[split]
+        folders = [self.agent, labels] if trusted and labels else [self.agent]
+        return tuple(
+            Mount(child, f"data/{child.name}")
+            for folder in folders
+            for child in sorted(folder.iterdir())
+            if child.is_dir()
+        )
+
+    @property
+    def hidden(self) -> tuple[Path, ...]:
+        """What no candidate may reach."""
+        return tuple(path for path in (self.labels_root, self.eval_validation, self.eval_test) if path)
+
+
+class Evaluator:
+    """Evaluates candidates of one task. Every method returns exec_end records or an Outcome and blocks meanwhile.
+
+    `hidden` are folders besides the labels that no candidate may reach (the run's own).
+    """
+
+    def __init__(
+        self,
+        task,
+        *,
+        profile: str,
+        fitness: Fitness,
+        limits: SandboxSettings,
+        splits: Splits,
+        executor: Executor,
+        scratch: Path,
+        hidden: Sequence[Path] = (),
+    ):
+        self.task, self.profile, self.fitness = task, profile, fitness
+        self.splits, self.executor = splits, executor
+        self._limits, self._scratch, self._hidden = limits, scratch, tuple(hidden)
+
+    def run(self, node: int, files: Mapping[str, str], seeds: Sequence[int], recorded: Recorded) -> "Measurement":
+        """Runs all that a fitness needs; stops at the first phase that fails."""
+        with self.executor.slots.hold() as slot:
+            return self._measure(slot, node, files, seeds, recorded)
+
+    def score(self, node: int, files: Mapping[str, str], *, split: str, seed: int, recorded: Recorded) -> Record:
+        """One scoring of complete files on a split: the last exec_end (the score's, or the fit's that failed)."""
+        with self.executor.slots.hold() as slot:
+            return self._score(slot, node, files, split, seed, recorded)
+
+    def _measure(self, slot: Slot, node: int, files, seeds: Sequence[int], recorded: Recorded) -> "Measurement":
+        ends: list[Record] = []
+        if self._must_run_candidate(files):
+            ends.append(self._candidate(slot, node, files, recorded))
+            if ends[-1]["status"] != "ok":
+                return Measurement(tuple(ends))
+            files = {**files, **self.exported(ends[-1])}
+        ends.append(self._check(slot, node, files, recorded))
+        if ends[-1]["status"] != "ok" or self.fitness is Fitness.SELF_REPORTED:
+            return Measurement(tuple(ends))
+        for seed in seeds:
+            ends.append(self._score(slot, node, files, "validation", seed, recorded))
+            if ends[-1]["status"] != "ok":
+                break
+        return Measurement(tuple(ends))
+
+    def exported(self, end: Record) -> dict[str, str]:
+        """The files that the candidate's own run wrote."""
+        kept = (end["result"] or {}).get("files", {})
+        return {path: resolve(text, self.executor.blobs) for path, text in kept.items()}
+
+    def exported_by(self, measured: "Measurement") -> dict[str, str]:
+        """The files that the candidate's own run wrote, none when it was not run."""
+        ends = [end for end in measured.ends if end["phase"] == "candidate"]
+        return self.exported(ends[-1]) if ends else {}
+
+    def _must_run_candidate(self, files: Mapping[str, str]) -> bool:
+        if self.fitness is Fitness.SELF_REPORTED:
+            return True
+        return self.task.artifact not in files and bool(self.task.entry) and self.task.entry in files
+
+    def _candidate(self, slot: Slot, node: int, files, recorded: Recorded) -> Record:
+        phase = self._phase(node, "candidate", 0, files, split="validation", program=Program.CANDIDATE)
+        script = self.task.entry or self.task.artifact
+        keep = tuple(self.task.export_globs) or (self.task.artifact,)
+        phase = dataclasses.replace(
+            phase, argv=(sys.executable, script), limit_s=self._limit("fit_s"), keep=keep, artifact=self.task.artifact
+        )
+        return self._run(slot, phase, recorded)
+
+    def _check(self, slot: Slot, node: int, files, recorded: Recorded) -> Record:
+        phase = self._phase(node, "check", 0, files, split="validation", program=Program.TRUSTED, stage="check")
+        return self._run(slot, dataclasses.replace(phase, limit_s=self._limit("check_s"), mounts=()), recorded)
+
+    def _score(self, slot: Slot, node: int, files, split: str, seed: int, recorded: Recorded) -> Record:
+        score = self._phase(node, f"score_{split}", seed, files, split=split, program=Program.TRUSTED, stage="all")
+        if not self.task.executes_candidate:
+            return self._run(slot, score, recorded)
+        predictions = self._scratch / f"{node:04d}-{split}-{seed}"
+        fit = self._phase(node, f"fit_{split}", seed, files, split=split, program=Program.FIT, stage="fit")
+        if not predictions.is_dir():
+            recorded.forget(fit.phase, seed)
+        if not recorded.holds(score.phase, seed):
+            end = self._run(slot, dataclasses.replace(fit, carry=predictions, limit_s=self._limit("fit_s")), recorded)
+            if end["status"] != "ok":
+                return end
+        mounts = (*score.mounts, Mount(predictions, PREDICTIONS))
+        argv = self._argv(split, "score", seed, score.limit_s)
+        end = self._run(slot, dataclasses.replace(score, argv=argv, mounts=mounts), recorded)
+        shutil.rmtree(predictions, ignore_errors=True)
+        return end
+
+    def _run(self, slot: Slot, phase: Phase, recorded: Recorded) -> Record:
+        """A phase, from the record or for real; a defect of the evaluator itself gets a second try."""
+        for _ in range(INFRA_TRIES):
+            end = recorded.take(phase.phase, phase.seed) or self.executor.run(slot, phase)
+            if not is_infra(end):
+                break
+        return end
+
+    def _phase(self, node: int, name: str, seed: int, files, *, split: str, program: Program, stage: str = "") -> Phase:
+        limit_s = self._limit("score_s")
+        return Phase(
+            node=node,
+            phase=name,
+            seed=seed,
+            argv=self._argv(split, stage, seed, limit_s),
+            limit_s=limit_s,
+            memory_gb=self._limits.memory_gb or self.task.limits["memory_gb"],
+            files=files,
+            mounts=self.splits.mounts(split, trusted=program is Program.TRUSTED),
+            program=program,
+            hidden=(*self.splits.hidden, *self._hidden),
+        )
+
+    def _argv(self, split: str, stage: str, seed: int, limit_s: float) -> tuple[str, ...]:
+        flags = {
+            "submission-file": self.task.artifact,
+            "split": split,
+            "stage": stage,
+            "workdir": PREDICTIONS,
+            "seed": seed,
+            "profile": self.profile,
+            "time-limit-s": f"{limit_s:g}",
+            "result-file": RESULT_FILE,
+        }
+        script = str(self.task.folder / "evaluate.py")
+        return (sys.executable, script, *(part for name, value in flags.items() for part in (f"--{name}", str(value))))
+
+    def _limit(self, name: str) -> float:
+        return getattr(self._limits, name) or float(self.task.limits[name])
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """The executions behind a node, in order; the last one decides."""
+
+    ends: tuple[Record, ...]
+
+    @property
+    def last(self) -> Record:
+        return self.ends[-1]
+
+    def outcome(self) -> Outcome:
+        """Good iff every score is finite: their mean. Otherwise the class and message of what failed."""
+        if self.last["status"] != "ok" or self.last["failure_class"]:
+            return failure(self.last)
+        values = [(end["result"] or {}).get("value") for end in self.ends if end["phase"] == "score_validation"]
+        if not values or not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
+            return Outcome(
+                NodeStatus.BUGGY, failure_class=FailureClass.NAN, message="the evaluator gave no finite value"
+            )
+        return Outcome(NodeStatus.GOOD, statistics.fmean(values), Fitness.EVALUATOR)
+
+    def judged(self, analysis: Analysis) -> Outcome:
+        """The outcome by the candidate's own report, as an analyst read it."""
+        if self.last["status"] != "ok" or self.last["failure_class"]:
+            return failure(self.last)
+        if analysis.is_bug or analysis.metric is None or not math.isfinite(analysis.metric):
+            return Outcome(NodeStatus.BUGGY, failure_class=FailureClass.INTERFACE, message=analysis.summary)
+        return Outcome(NodeStatus.GOOD, float(analysis.metric), Fitness.SELF_REPORTED)
+
+
+def failure(end: Record) -> Outcome:
+    """What a failed execution means for its node. The candidate is not blamed for tampering's or the harness's ends."""
+    blameless = end["failure_class"] in (FailureClass.INFRA, FailureClass.TAMPER)
+    status = NodeStatus.FAILED if blameless else NodeStatus.BUGGY
+    message = (end["result"] or {}).get("message") or last_line(end)
+    return Outcome(status, failure_class=end["failure_class"] or FailureClass.EXIT, message=message)
+
+
+def last_line(end: Record) -> str:
+    """The last line of output that says something."""
+    lines = [line.strip() for line in (end["tail"] or end["head"]).splitlines() if line.strip()]
+    return (
+        lines[-1][:500] if lines else f"{end['phase']} ended with exit code {end['exit_code']}, signal {end['signal']}"
+    )
+
+
+def duplicate(key: str, view: Tree) -> Node | None:
+    """The first good node in view with this candidate."""
+    return next((node for node in view.good if node.key == key), None)

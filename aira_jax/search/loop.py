@@ -1,0 +1,199 @@
+"""The one loop of every policy: choose, propose, evaluate, commit, until a limit, the policy or the user says stop."""
+
+import dataclasses
+import traceback
+from collections.abc import Hashable
+from typing import Any
+
+from aira_jax.llm.base import Operator
+from aira_jax.rng import Stream, generator
+from aira_jax.sandbox.failures import FailureClass
+from aira_jax.search import policies
+from aira_jax.search.budget import Budget
+from aira_jax.search.crew import Crew
+from aira_jax.search.evaluation import Outcome
+from aira_jax.search.events import Kind
+from aira_jax.search.journal import Cancelled, StopSearch
+from aira_jax.search.policies import PolicyConfig
+from aira_jax.search.settings import Order, Workers
+from aira_jax.search.step import Step, Workshop
+from aira_jax.search.tree import Action, Node, NodeStatus, Progress, Tree
+
+LLM_FAILURES_IN_A_ROW = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Stopped:
+    """Why a search ended: `reason` and `detail` of the stop record."""
+
+    reason: str
+    detail: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """An action and the tree in whose view it was chosen; nodes after `committed_upto` were pending in it."""
+
+    action: Action
+    view: Tree
+    committed_upto: int
+
+
+class Loop:
+    """Grows the tree of a journal. Order fifo: node k is chosen when nodes 0 .. k-n are committed, sees exactly these,
+    and commits follow the ids, so that the outcome is the same for every timing. Order asap: whatever is done first.
+    """
+
+    def __init__(self, shop: Workshop, crew: Crew, policy: PolicyConfig, workers: Workers):
+        self._shop, self._crew, self._policy, self._workers = shop, crew, policy, workers
+        self._journal = shop.journal
+        self._ready: dict[int, Outcome] = {}
+        self._reserved: dict[int, Budget] = {}
+        self._halted_at: int | None = None
+        self._end: Stopped | None = None
+
+    def run(self) -> Stopped:
+        """Runs until the search stops; nodes that are not committed by then can be taken up again."""
+        for node in self._journal.tree.pending:
+            self._resume(node)
+        while True:
+            self._commit()
+            self._choose()
+            if not self._crew.flying:
+                return self._end
+            self._crew.serve()
+            self._watch()
+
+    @property
+    def _fifo(self) -> bool:
+        return self._workers.order is Order.FIFO
+
+    def _resume(self, node: Node) -> None:
+        progress = self._journal.tree.progress[node.id]
+        record = progress.action
+        view = progress.view.view(record["committed_upto"], node.id)
+        base = Budget(0, 0, 0, record["base"]["tokens"], record["base"]["usd"])
+        action = Action(node.operator, node.parents, node.meta)
+        self._launch(Step(self._shop, node.id, action, view, base, progress))
+
+    def _launch(self, step: Step) -> None:
+        self._reserved[step.node] = step.reserve(step.first)
+        self._crew.start(step.node, step.run, self._landed, lambda: step.calling)
+
+    def _choose(self) -> None:
+        """Begins nodes while there is room, until the search has ended or must wait for a commit."""
+        while self._end is None and len(self._crew.flying) + len(self._ready) < self._workers.n:
+            if stopped := self._limit():
+                self._end = stopped
+                return
+            choice = self._select()
+            if choice is None:
+                return
+            self._begin(choice)
+
+    def _limit(self) -> Stopped | None:
+        tree = self._journal.tree
+        steps = tree.limits.steps
+        if steps is not None and len(tree.nodes) >= steps:
+            return Stopped("steps", f"{len(tree.nodes)} of {steps} steps used")
+        axis = self._shop.clock.out_of()
+        return _out_of_time(axis, tree) if axis else None
+
+    def _select(self) -> Choice | None:
+        """The next choice, None while it must wait for a commit. May end the search instead."""
+        tree, id = self._journal.tree, len(self._journal.tree.nodes)
+        if not self._fifo:
+            newest = max(tree.commits, default=-1)
+            return self._ask_policy(tree.view(newest, id), newest, may_wait=bool(self._crew.flying or self._ready))
+        for upto in range(max(id - self._workers.n, -1), id):
+            if tree.committed_upto < upto:
+                return None
+            choice = self._ask_policy(tree.view(upto, id), upto, may_wait=upto < id - 1)
+            if choice is not None or self._end is not None:
+                return choice
+        return None
+
+    def _ask_policy(self, view: Tree, committed_upto: int, *, may_wait: bool) -> Choice | None:
+        if self._ended_by_spend(view) or self._ended_by_llm(view):
+            return None
+        action = policies.select(view, generator(self._shop.seed, Stream.POLICY, len(view.nodes)), self._policy)
+        if action.operator is Operator.STOP:
+            self._end = Stopped("policy", f"{self._policy.name} has done its work after {len(view.nodes)} nodes")
+            return None
+        if action.operator is Operator.WAIT:
+            if not may_wait:
+                raise RuntimeError(f"policy {self._policy.name} waits although no node is pending")
+            return None
+        return Choice(action, view, committed_upto)
+
+    def _ended_by_spend(self, view: Tree) -> bool:
+        limits = Budget(tokens=view.limits.tokens, usd=view.limits.usd)
+        axis = limits.reached(view.spent)
+        if axis:
+            self._end = Stopped(axis, f"{getattr(view.spent, axis):g} of {getattr(limits, axis):g} {axis} used")
+        return axis is not None
+
+    def _ended_by_llm(self, view: Tree) -> bool:
+        since = [view.nodes[id] for id in view.commits if id >= view.stopped_at]
+        last = since[-LLM_FAILURES_IN_A_ROW:]
+        if len(last) == LLM_FAILURES_IN_A_ROW and all(node.failure_class == FailureClass.LLM for node in last):
+            self._end = Stopped("error", f"{len(last)} nodes in a row failed in the LLM call: {last[-1].message}")
+        return self._end is not None
+
+    def _begin(self, choice: Choice) -> None:
+        id, view = len(self._journal.tree.nodes), choice.view
+        base = Budget(0, 0, 0, view.spent.tokens, view.spent.usd)
+        for node in view.pending:
+            base = base + self._reserved[node.id]
+        step = Step(self._shop, id, choice.action, view, base, Progress({}, view))
+        try:
+            step.admit(step.first)
+        except StopSearch as stop:
+            self._end = Stopped(stop.reason, stop.detail)
+            return
+        self._journal.append(
+            Kind.ACTION,
+            node=id,
+            operator=choice.action.operator,
+            parents=list(choice.action.parents),
+            meta=dict(choice.action.meta),
+            rng=[self._shop.seed, int(Stream.POLICY), id],
+            committed_upto=choice.committed_upto,
+            base={"tokens": base.tokens, "usd": base.usd},
+        )
+        self._launch(step)
+
+    def _landed(self, node: Hashable, result: Any) -> None:
+        if isinstance(result, Outcome):
+            self._ready[node] = result
+        elif isinstance(result, StopSearch):
+            self._end = self._end or Stopped(result.reason, result.detail)
+            self._halted_at = node if self._halted_at is None else min(node, self._halted_at)
+        elif not isinstance(result, Cancelled):
+            text = "".join(traceback.format_exception(result))
+            self._journal.append(Kind.WARNING, node=node, code="defect", text=text)
+            message = f"the harness failed on this node: {type(result).__name__}: {result}"
+            self._ready[node] = Outcome(NodeStatus.FAILED, failure_class=FailureClass.INFRA, message=message)
+
+    def _commit(self) -> None:
+        for node in sorted(self._ready):
+            if self._fifo and node != self._journal.tree.committed_upto + 1:
+                return
+            outcome = self._ready.pop(node)
+            self._journal.append(Kind.NODE, node=node, **dataclasses.asdict(outcome))
+
+    def _watch(self) -> None:
+        """Calls work off when the user, the budget or a node that cannot go on asks for it."""
+        if self._crew.interrupts.requested:
+            self._end = Stopped("interrupt", "interrupted by the user; run the same command again to continue")
+            self._crew.cancel()
+        elif axis := self._shop.clock.out_of():
+            self._end = _out_of_time(axis, self._journal.tree)
+            self._crew.cancel()
+        elif self._halted_at is not None and all(node > self._halted_at for node in self._crew.flying):
+            self._crew.cancel()
+
+
+def _out_of_time(axis: str, tree: Tree) -> Stopped:
+    limit = getattr(tree.limits, axis)
+    return Stopped(axis.removesuffix("_s"), f"{limit:g} of {limit:g} s used")

@@ -1,0 +1,226 @@
+"""A search from its config to its report: open or resume the run, loop, confirm, submit, score on test."""
+
+import dataclasses
+import enum
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aira_jax import llm as llms
+from aira_jax.llm.base import Operator, Role, Sampling
+from aira_jax.search import events
+from aira_jax.search.confirm import confirm, submit
+from aira_jax.search.crew import Crew, Interrupts
+from aira_jax.search.evaluation import Splits
+from aira_jax.search.events import Kind, Record, WriteFailed
+from aira_jax.search.journal import Journal, Observer
+from aira_jax.search.loop import Loop, Stopped
+from aira_jax.search.operators import Brief, CallOptions, Fitness
+from aira_jax.search.scoring import TestScorer, data_root, score_wanted, test_evaluator
+from aira_jax.search.session import Session, describe_machine, plain, run_dir
+from aira_jax.search.settings import PROPOSERS, Settings, TestWhen
+from aira_jax.search.step import STOPPING, Proposer, Workshop
+from aira_jax.tasks import loader
+
+
+class Exit(enum.IntEnum):
+    """Exit codes of scripts/search.py."""
+
+    DONE = 0
+    DEFECT = 1
+    BAD_INPUT = 2
+    LLM_STOP = 3
+    DAMAGED_LOG = 4
+    INTERRUPTED = 130
+
+
+RESUMABLE = {"interrupt": Exit.INTERRUPTED, "auth": Exit.LLM_STOP, "error": Exit.LLM_STOP}
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """How a session of a search ended."""
+
+    folder: Path
+    stopped: Stopped
+    exit: Exit
+
+
+def search(
+    config: Mapping[str, Any],
+    workdir: str | os.PathLike,
+    *,
+    truncate_at_seq: int | None = None,
+    observe: Callable[[Path], Sequence[Observer]] = lambda folder: (),
+) -> Finished:
+    """Starts or resumes the run of a config. `truncate_at_seq` continues a branch copy of a damaged run instead.
+
+    `observe(run_dir)` gives the observers. Raises ValueError for bad input, events.DamagedLog for a damaged log.
+    """
+    settings = Settings.of(config)
+    task = loader.load(settings.task)
+    check(settings, task)
+    folder = run_dir(workdir, settings)
+    if truncate_at_seq is not None:
+        folder = events.branch(folder, truncate_at_seq)
+    prepared = loader.prepare(
+        task,
+        settings.profile,
+        data_root(settings),
+        hidden_seed=settings.eval.hidden_seed,
+        self_reported=settings.fitness is Fitness.SELF_REPORTED,
+    )
+    session = Session(folder, settings, task, purpose="search", observers=observe(folder))
+    try:
+        session.begin(plain(settings))
+        with Interrupts() as interrupts:
+            stopped, exit = _run(session, prepared, session.crew(interrupts))
+        session.end(stopped.reason)
+    finally:
+        session.close()
+    return Finished(folder, stopped, exit)
+
+
+def check(settings: Settings, task) -> None:
+    """Raises ValueError for settings that cannot work, before anything is written."""
+    if settings.profile not in task.profiles:
+        valid = ", ".join(task.profiles)
+        raise ValueError(f"config.profile={settings.profile!r} is no profile of {task.name}; valid: {valid}")
+    if task.cli < 2 and settings.fitness is Fitness.EVALUATOR:
+        raise ValueError(f"task {task.name} has no validation scoring; use --config.fitness=self_reported")
+    for operator in PROPOSERS:
+        options = settings.options(operator)
+        proposer = Proposer(llms.make(options, workers=settings.workers.n), options)
+        if options.backend.startswith("control.") and operator is not Operator.ANALYZE and task.space is None:
+            with_space = [name for name in loader.names() if loader.load(name).space is not None]
+            raise ValueError(f"{options.backend} needs a task with a space.py: {', '.join(with_space)}")
+        if settings.budget.usd is not None and options.model and proposer.price() is None:
+            raise ValueError(
+                f"config.budget.usd is set but {options.model} has no price; add config.llm.prices[{options.model!r}]"
+            )
+
+
+def _run(session: Session, prepared, crew: Crew) -> tuple[Stopped, Exit]:
+    try:
+        stopped = _search(session, prepared, crew)
+    except WriteFailed:
+        raise
+    except Exception as error:  # noqa: BLE001 - a defect of ours must leave a resumable directory
+        crew.cancel()
+        detail = f"{type(error).__name__}: {error}"
+        session.journal.append(Kind.STOP, reason="error", detail=detail, traceback=traceback.format_exc())
+        print(traceback.format_exc(), file=sys.stderr)
+        return Stopped("error", detail), Exit.DEFECT
+    return stopped, RESUMABLE.get(stopped.reason, Exit.DONE)
+
+
+def _search(session: Session, prepared, crew: Crew) -> Stopped:
+    """The search session proper; test scores follow on an account of their own."""
+    settings, journal = session.settings, session.journal
+    shop = workshop(session, prepared)
+    stopped = Loop(shop, crew, settings.policy, settings.workers).run()
+    if stopped.reason not in RESUMABLE:
+        seeds = settings.eval.seeds
+        confirm(shop.evaluator, crew, settings.confirm, seeds, lambda: shop.clock.out_of() is not None)
+        if crew.interrupts.requested:
+            stopped = Stopped("interrupt", "interrupted while confirming; run the same command again to continue")
+        else:
+            submit(crew, settings.confirm)
+    _record_stop(journal, stopped)
+    for text in _leftovers(shop) if stopped.reason not in RESUMABLE else ():
+        journal.append(Kind.WARNING, code="replay_unused", text=text)
+    if stopped.reason not in RESUMABLE and settings.test.when is not TestWhen.NEVER:
+        _score_tests(session, stopped, crew.interrupts)
+    return stopped
+
+
+def _record_stop(journal: Journal, stopped: Stopped) -> None:
+    """Records the stop, unless nothing has happened since the same one."""
+    last, nodes = journal.tree.stop, len(journal.tree.nodes)
+    if last is None or journal.tree.stopped_at != nodes or last["reason"] != stopped.reason:
+        journal.append(Kind.STOP, **dataclasses.asdict(stopped))
+
+
+def _score_tests(session: Session, stopped: Stopped, interrupts: Interrupts) -> None:
+    """Scores on test in a session of its own, so that it does not count on the run's wall clock."""
+    test = session.settings.test
+    session.end(stopped.reason)
+    session.turn_to_tests()
+    session.begin(plain(session.settings))
+    score_wanted(session, session.crew(interrupts), test.when, test.repeat_winner)
+
+
+def workshop(session: Session, prepared) -> Workshop:
+    """Everything that the steps of this run share."""
+    settings, journal = session.settings, session.journal
+    scorer = None
+    if settings.test.when is TestWhen.INLINE:
+        scorer = TestScorer(test_evaluator(session), journal, session.log.records)
+    return Workshop(
+        seed=settings.seed,
+        brief=_brief(session, prepared),
+        proposers=_proposers(settings, session.log.records),
+        evaluator=session.evaluator(Splits.of(prepared), clock=session.clock),
+        journal=journal,
+        control=session.control,
+        clock=session.clock,
+        gate=threading.Semaphore(settings.workers.llm or settings.workers.n),
+        dedupe=settings.dedupe,
+        analyze_llm=settings.analyze.llm,
+        evaluator_seeds=tuple(range(settings.eval.seeds)),
+        score_inline=scorer.score if scorer else None,
+    )
+
+
+def _brief(session: Session, prepared) -> Brief:
+    settings, task = session.settings, session.task
+    return Brief(
+        task=task,
+        seed=settings.seed,
+        profile=settings.profile,
+        fitness=settings.fitness,
+        compute=describe_machine(settings.workers.devices),
+        data_overview=task.data_overview(prepared),
+        prompt=settings.prompt,
+        memory=settings.memory,
+        calls={operator: _call_options(settings.options(operator)) for operator in PROPOSERS},
+    )
+
+
+def _call_options(options: llms.Options) -> CallOptions:
+    return CallOptions(options.max_tokens, Sampling(options.temperature, options.top_p), options.extra)
+
+
+def _proposers(settings: Settings, records: Sequence[Record]) -> dict[Operator, Proposer]:
+    """A proposer for every operator; operators with equal options share one, and with it its place in a replay file."""
+    cursor = answered(records)
+    made: list[Proposer] = []
+    chosen: dict[Operator, Proposer] = {}
+    for operator in PROPOSERS:
+        options = settings.options(operator)
+        known = next((proposer for proposer in made if proposer.options == options), None)
+        if known is None:
+            known = Proposer(llms.make(options, workers=settings.workers.n, replay_cursor=cursor), options)
+            made.append(known)
+        chosen[operator] = known
+    return chosen
+
+
+def answered(records: Sequence[Record]) -> list[tuple[int, str, int]]:
+    """(node, operator, attempt) of every call on record that will not be made again."""
+    operators = {record["node"]: record["operator"] for record in records if record["kind"] == Kind.ACTION}
+    return [
+        (r["node"], "analyze" if r["role"] == Role.ANALYZE else operators[r["node"]], r["attempt"])
+        for r in records
+        if r["kind"] == Kind.LLM_RESULT and not (r["error"] and r["error"]["kind"] in STOPPING)
+    ]
+
+
+def _leftovers(shop: Workshop) -> list[str]:
+    """What replay files hold that was never asked for."""
+    files = {id(p.llm): p.llm for p in shop.proposers.values() if p.options.backend == "replay"}
+    return [text for replay in files.values() if (text := replay.leftover())]

@@ -1,0 +1,251 @@
+"""Opening a run directory: who may write it, which settings hold, what a crash left over, which tools to use."""
+
+import copy
+import dataclasses
+import functools
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aira_jax import sandbox
+from aira_jax.sandbox.base import GIB
+from aira_jax.sandbox.process import kill_leftover
+from aira_jax.search import prompts
+from aira_jax.search.crew import Crew, Interrupts
+from aira_jax.search.evaluation import Evaluator, Splits
+from aira_jax.search.events import EventLog, Kind, Record, canonical
+from aira_jax.search.executions import Clock, Executor, Slots, make_slots, visible_devices
+from aira_jax.search.journal import Control, Journal, Observer
+from aira_jax.search.operators import Compute, installed_packages
+from aira_jax.search.settings import Fsync, Settings, differences, flatten, is_changeable
+from aira_jax.search.tree import Tree
+
+ROOT = Path(__file__).resolve().parents[2]
+# What a run's identity leaves out: how far, how fast and where.
+NOT_IDENTITY = ("budget.wall_s", "budget.device_s", "budget.steps", "budget.tokens", "budget.usd", "workers.", "paths.")
+
+
+def run_dir(workdir: str | os.PathLike, settings: Settings) -> Path:
+    """W/<task>/<agent>/seed_<k>."""
+    return Path(workdir) / settings.task / settings.agent_name / f"seed_{settings.seed}"
+
+
+def run_id(config: Mapping[str, Any]) -> str:
+    """First 10 hex digits of the sha256 of what a config determines."""
+    kept = {
+        key: value
+        for key, value in flatten(config).items()
+        if not key.startswith((*NOT_IDENTITY, "display.", "log.")) and key != "llm.path"
+    }
+    return hashlib.sha256(canonical(kept)).hexdigest()[:10]
+
+
+class Session:
+    """A run directory that this process writes: the journal and the tools around it. Close it in the end.
+
+    `purpose` is "search" or "tests"; only a search counts on the run's wall clock.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, task, *, purpose: str, observers: Sequence[Observer] = ()):
+        self.folder, self.settings, self.task, self.purpose = folder, settings, task, purpose
+        self.slots_wanted = make_slots(settings.workers, exclusive=task.exclusive)
+        self._sandbox = sandbox.make(settings.sandbox.backend, settings.sandbox.require_isolation)
+        self.log = EventLog(folder, fsync=settings.log.fsync is Fsync.ALWAYS)
+        self.observers = tuple(observers)
+        self.journal = Journal(self.log, self.observers)
+        self._equip()
+
+    def _equip(self) -> None:
+        self.control = Control()
+        self.slots = Slots(self.slots_wanted, self.control)
+
+    def turn_to_tests(self) -> None:
+        """What begins next is a session of test scoring; what the search left in the air stays called off."""
+        self.control.cancel()
+        self.purpose = "tests"
+        self._equip()
+
+    def begin(self, config: Mapping[str, Any]) -> None:
+        """Writes what every session writes first; `config` are the settings as plain data.
+
+        Raises ValueError when the run was begun with other settings or another version of its task.
+        """
+        tree = self.journal.tree
+        changes = check_same(self.log.records, tree, config, self.task) if tree.run else {}
+        self.log.restart_clock()
+        if not tree.run:
+            self.journal.append(Kind.RUN_START, **self._description(config))
+        self.journal.append(
+            Kind.SESSION_START,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            resumed=bool(tree.run),
+            purpose=self.purpose,
+            config_changes=changes,
+        )
+        limits = self.settings.budget.limits
+        if self.purpose == "search" and limits != self.journal.tree.limits:
+            self.journal.append(Kind.BUDGET, limits=limits.to_json(), reason="changed by config.budget at resume")
+        self._end_leftovers()
+
+    def end(self, reason: str) -> None:
+        self.journal.append(Kind.SESSION_END, reason=reason, fingerprint=self.journal.tree.fingerprint())
+        if not self.journal.tree.pending:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def close(self) -> None:
+        self.control.cancel()
+        self.journal.close()
+        for observer in self.observers:
+            observer.close()
+        self.log.close()
+
+    def crew(self, interrupts: Interrupts) -> Crew:
+        return Crew(self.journal, self.control, interrupts)
+
+    @functools.cached_property
+    def clock(self) -> Clock:
+        return Clock(self.journal)
+
+    @property
+    def scratch(self) -> Path:
+        """Work directories of executions: beside the run, so that no candidate lives next to its log."""
+        return self.folder.parents[2] / ".work" / "-".join(self.folder.parts[-3:])
+
+    @property
+    def cache(self) -> Path:
+        """Where evaluators keep results."""
+        named = self.settings.paths.cache_dir or os.environ.get("AIRA_JAX_CACHE")
+        return Path(named).expanduser().resolve() if named else Path("~/.cache/aira_jax").expanduser()
+
+    def evaluator(self, splits: Splits, *, clock: Clock | None) -> Evaluator:
+        """An evaluator on this session's slots. `clock` None: on the test account, which no budget bounds."""
+        self.cache.mkdir(parents=True, exist_ok=True)
+        executor = Executor(
+            self._sandbox,
+            self.journal,
+            self.control,
+            self.slots,
+            scratch=self.scratch,
+            env={"AIRA_JAX_CACHE": str(self.cache), "PYTHONPATH": str(ROOT)},
+            clock=clock,
+            min_exec_s=self.settings.budget.min_exec_s,
+            preallocate=self.settings.workers.slots_per_device == 1,
+        )
+        return Evaluator(
+            self.task,
+            profile=self.settings.profile,
+            fitness=self.settings.fitness,
+            limits=self.settings.sandbox,
+            splits=splits,
+            executor=executor,
+            scratch=self.scratch,
+            hidden=(self.folder.parents[2].resolve(), self.cache),
+        )
+
+    def _description(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        compute = describe_machine(self.settings.workers.devices)
+        return {
+            "run_id": run_id(config),
+            "task": self.task.name,
+            "task_sha": self.task.sha,
+            "metric": self.task.metric,
+            "lower_is_better": self.task.lower_is_better,
+            "profile": self.settings.profile,
+            "agent": self.settings.agent_name,
+            "seed": self.settings.seed,
+            "config": config,
+            "prompt_version": prompts.PROMPT_VERSION,
+            "code_version": code_version(),
+            "host_info": {
+                "devices": compute.devices,
+                "cpus": compute.cpus,
+                "ram": round(compute.ram_gb, 1),
+                "jax": importlib.metadata.version("jax"),
+            },
+        }
+
+    def _end_leftovers(self) -> None:
+        """Kills executions of a session that died, and closes their records."""
+        host = next((r["host"] for r in reversed(self.log.records[:-1]) if r["kind"] == Kind.SESSION_START), None)
+        for progress in list(self.journal.tree.progress.values()):
+            for start in progress.open:
+                if host == socket.gethostname():
+                    kill_leftover(start["pid"], start["pid_starttime"])
+                self.journal.append(Kind.EXEC_END, **_lost(start))
+
+
+def _lost(start: Record) -> dict[str, Any]:
+    return {
+        **{key: start[key] for key in ("node", "phase", "seed")},
+        **dict.fromkeys(("failure_class", "exit_code", "signal", "output_blob", "result", "killed_for")),
+        **dict.fromkeys(("wall_s", "cpu_s", "device_s"), 0.0),
+        "status": "lost",
+        "peak_bytes": 0,
+        "head": "",
+        "tail": "",
+    }
+
+
+def check_same(records: Sequence[Record], tree: Tree, config: Mapping[str, Any], task) -> dict[str, list[Any]]:
+    """The permitted changes {key: [old, new]} of a config since the last session.
+
+    Raises ValueError listing every key that may not change, with both values.
+    """
+    if tree.run["task_sha"] != task.sha:
+        raise ValueError(
+            f"task {task.name} has changed since this run began ({tree.run['task_sha'][:10]} is now {task.sha[:10]}), "
+            "so its scores would not compare; restore the task or choose another --workdir"
+        )
+    changes = differences(last_config(records), config)
+    fixed = {key: values for key, values in changes.items() if not is_changeable(key)}
+    if fixed:
+        lines = [f"    config.{key}: {old!r} in the log, {new!r} now" for key, (old, new) in fixed.items()]
+        raise ValueError(
+            "this run was begun with another config:\n"
+            + "\n".join(lines)
+            + "\nuse the old values, or another --workdir, --config.agent or --config.seed for a new run"
+        )
+    return changes
+
+
+def last_config(records: Sequence[Record]) -> dict[str, Any]:
+    """The config of the last session: the first one with every later change."""
+    config: dict[str, Any] = {}
+    for record in records:
+        if record["kind"] == Kind.RUN_START:
+            config = copy.deepcopy(record["config"])
+        elif record["kind"] == Kind.SESSION_START:
+            for key, (_, new) in record["config_changes"].items():
+                *groups, name = key.split(".")
+                functools.reduce(dict.__getitem__, groups, config)[name] = new
+    return config
+
+
+def describe_machine(devices: str) -> Compute:
+    """What prompts and logs say of this machine."""
+    gpus = visible_devices(devices)
+    ram = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    names = f"{len(gpus)} GPU(s), ids {', '.join(gpus)}" if gpus else "no accelerator"
+    return Compute(names, len(os.sched_getaffinity(0)), ram, installed_packages())
+
+
+def code_version() -> str:
+    """The package's version, and the commit when it runs from a clone."""
+    version = importlib.metadata.version("aira-jax")
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        return version
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return f"{version}+{found.stdout.strip()}" if found.returncode == 0 else version
+
+
+def plain(settings: Settings) -> dict[str, Any]:
+    """The settings as the log holds them."""
+    return dataclasses.asdict(settings)

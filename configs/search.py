@@ -1,0 +1,105 @@
+"""Search: an agent on a task. Every run lies in <workdir>/<task>/<agent>/seed_<k>/; the same command resumes it.
+
+    python scripts/search.py --workdir=runs
+    python scripts/search.py --workdir=runs --config=configs/search.py:demo
+    python scripts/search.py --workdir=runs --config=configs/search.py:mad2,agent=opus --config.budget.usd=20
+    python scripts/search.py --workdir=runs --config=configs/search.py:mad3,agent=local --config.llm.model=<name>
+    python scripts/search.py --workdir=runs --config.llm.backend=replay --config.llm.path=answers.jsonl
+
+smoke         (default) any laptop, no key, under 5 minutes: 8 steps at the smallest fidelity.
+demo          2 CPU cores, no key, about 3 minutes: 13 patterns on two MAD tasks, then the best against the first
+              draft with fresh evaluator seeds (see README.md for its output).
+mad2, mad3    one GPU: attention + MLP, or with Mamba-2. Profile paper, 24 h or 500 steps; all good nodes are scored
+              on test at the end, because the aggregation ranks by it.
+paper_greedy  the published protocol on MAD: the candidate's own word is the fitness, memory without a bound, whole
+              files only, one worker, test scores inline.
+
+`agent=` control (default), evolution, opus, sonnet, haiku, local. Any other `key=value` sets that option, as
+`--config.key=value` does later. All options with their defaults and meaning: aira_jax/search/settings.py.
+"""
+
+from ml_collections import config_dict
+
+from aira_jax.search.settings import Settings, nearest, to_config
+
+MAD2 = "NeuralArchitectureSearchMAD2PrimitivesAccuracy"
+MAD3 = "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"
+
+PAPER = {"profile": "paper", "test.when": "after_all"}
+VARIANTS = {
+    "smoke": {"budget.steps": 8},
+    "demo": {
+        "profile": "demo",
+        "llm.backend": "control.evolution",
+        "workers.n": 2,
+        "workers.slots_per_device": 2,
+        "budget.steps": 13,
+        "budget.min_exec_s": 5.0,
+        "confirm.top_k": 1,
+        "confirm.seeds": 3,
+        "confirm.baseline": "first_draft",
+        "test.repeat_winner": 1,
+    },
+    "mad2": PAPER | {"task": MAD2},
+    "mad3": PAPER | {"task": MAD3},
+    "paper_greedy": {
+        "profile": "paper",
+        "fitness": "self_reported",
+        "dedupe": "rerun",
+        "memory.max_chars": 0,
+        "prompt.allow_edits": False,
+        "test.when": "inline",
+        "llm.temperature": 0.6,
+    },
+}
+AGENTS = {
+    "control": {"llm.backend": "control.random"},
+    "evolution": {"llm.backend": "control.evolution"},
+    "opus": {"llm.backend": "anthropic", "llm.model": "claude-opus-4-6"},
+    "sonnet": {"llm.backend": "anthropic", "llm.model": "claude-sonnet-4-6"},
+    "haiku": {"llm.backend": "anthropic", "llm.model": "claude-haiku-4-5"},
+    "local": {"llm.backend": "openai_compat", "llm.base_url": "http://127.0.0.1:8000/v1"},
+}
+
+
+def get_config(variant: str = "smoke") -> config_dict.ConfigDict:
+    """The config of `<variant>[,agent=<name>][,<key>=<value>...]`. Raises ValueError naming what is valid."""
+    name, *options = variant.split(",")
+    config = to_config(Settings())
+    _set(config, _chosen(name, VARIANTS, "variant"))
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise ValueError(f"configs/search.py:{variant}: {option!r} must be written key=value")
+        _set(config, _chosen(value, AGENTS, "agent") if key == "agent" else {key: value})
+    return config
+
+
+def _chosen(name: str, table: dict, what: str) -> dict:
+    if name not in table:
+        raise ValueError(f"configs/search.py has no {what} {name!r}{nearest(name, table)}; valid: {', '.join(table)}")
+    return table[name]
+
+
+def _set(config: config_dict.ConfigDict, values: dict) -> None:
+    for key, value in values.items():
+        group, name = config, key
+        while "." in name:
+            head, name = name.split(".", 1)
+            group = _member(group, head, key)
+        _member(group, name, key)
+        kind = group.get_type(name)
+        group[name] = _parsed(value, kind, key) if isinstance(value, str) else value
+
+
+def _member(group: config_dict.ConfigDict, name: str, key: str):
+    if name not in group:
+        raise ValueError(f"config.{key} is no option{nearest(name, group)}; valid here: {', '.join(group)}")
+    return group[name]
+
+
+def _parsed(text: str, kind: type, key: str):
+    try:
+        return {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
+    except (KeyError, ValueError):
+        raise ValueError(f"config.{key}={text!r} must be of type {kind.__name__}") from None

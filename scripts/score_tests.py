@@ -1,0 +1,41 @@
+"""Scores a finished run on the test split, on an account of its own.
+
+    python scripts/score_tests.py --run=runs/<task>/<agent>/seed_0 --when=after_all
+
+Prints one JSON object per scored node, then the path of the report.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from aira_jax import cli
+from aira_jax.reports import derived
+from aira_jax.search import events, run, scoring
+from aira_jax.search.test_scores import TestScores
+
+RUN = flags.DEFINE_string("run", None, "Run directory: W/<task>/<agent>/seed_<k>.", required=True)
+WHEN = flags.DEFINE_enum(
+    "when", "", ["", "after", "after_all"], "Which nodes (default: as config.test.when of the run)."
+)
+REPEATS = flags.DEFINE_integer(
+    "repeat_winner", None, "Further evaluator seeds of the submitted node (default: config.test).", lower_bound=0
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    try:
+        scoring.score_run(RUN.value, when=WHEN.value, repeats=REPEATS.value)
+    except events.DamagedLog as error:
+        print(f"error: {error}", file=sys.stderr)
+        return run.Exit.DAMAGED_LOG
+    for node, score in sorted(TestScores.fold(events.read(RUN.value)).scores.items()):
+        print(json.dumps({"node": node, "value": score.value, "status": score.status, "repeats": score.repeats}))
+    print(derived.rebuild(RUN.value))
+    return run.Exit.DONE
+
+
+if __name__ == "__main__":
+    cli.run(main)
