@@ -13,6 +13,7 @@ from aira_jax.reports.text import cut, one_line, visible
 PART_BYTES = 60_000  # no single text is longer, however few nodes there are
 SHARES = {"plan": 0.1, "analysis": 0.05, "diff": 0.25, "output": 0.3, "files": 0.3}
 TASK_COLUMNS = ("micro", "macro", "loss")
+OWN_FACTS = ("profile", "seed", "n_params", "steps", "train_s", "wall_s")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,9 +118,8 @@ def _tasks(execution: Execution | None) -> Mapping[str, Mapping[str, Any]]:
     """Scores per proxy task, where the evaluator reports them: {task: {metric: number}}."""
     if execution is None:
         return {}
-    extra = execution.result.get("extra") or {}
-    tasks = extra.get("tasks") or execution.result.get("tasks") or {}
-    return {name: scores for name, scores in tasks.items() if isinstance(scores, Mapping)}
+    proxy = (execution.result.get("extra") or {}).get("proxy") or {}
+    return {name: scores for name, scores in (proxy.get("tasks") or {}).items() if isinstance(scores, Mapping)}
 
 
 def _tables(view: NodeView, parent: NodeView | None) -> Iterator[Table]:
@@ -148,12 +148,21 @@ def _change(value: Any, before: Any) -> str:
 
 
 def _details(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Single facts of the evaluator's result, its own first, then those in `extra`."""
-    own = ("profile", "seed", "n_params", "steps", "train_s", "wall_s")
+    """Single facts of the evaluator's result: its own, then those of `extra` and of the groups in it."""
     extra = result.get("extra") or {}
-    for name, value in [*((name, result.get(name)) for name in own), *sorted(extra.items())]:
-        if value is not None and not isinstance(value, Mapping | list):
-            yield visible(name), f"{value:,}" if type(value) is int else one_line(str(value), 300)
+    groups = [{name: result.get(name) for name in OWN_FACTS}, extra, *filter(_is_group, extra.values())]
+    facts = {name: value for group in reversed(groups) for name, value in group.items() if _is_fact(value)}
+    for name in sorted(facts, key=lambda name: (name not in OWN_FACTS, name)):
+        value = facts[name]
+        yield visible(name), f"{value:,}" if type(value) is int else one_line(str(value), 300)
+
+
+def _is_group(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _is_fact(value: Any) -> bool:
+    return value is not None and not isinstance(value, Mapping | list)
 
 
 def _output(execution: Execution, limit: int, folder: str) -> Output:

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -17,19 +17,12 @@ from rich.text import Text
 
 from aira_jax.reports.numbers import AXES, number, seconds, spent_of
 from aira_jax.reports.text import one_line
-from aira_jax.search.tree import Node, NodeStatus
+from aira_jax.search.journal import Observer
+from aira_jax.search.tree import Node, NodeStatus, Tree
 
 LAST_NODES = 5
 LAST_NOTES = 3
 STYLES = {NodeStatus.GOOD: "green", NodeStatus.BUGGY: "yellow", NodeStatus.FAILED: "red"}
-
-
-class Observer(Protocol):
-    """Sees every record after it is durable, with the tree that includes it. `close` may be called more than once."""
-
-    def on_record(self, record: Mapping[str, Any], tree) -> None: ...
-
-    def close(self) -> None: ...
 
 
 def observer(run_dir: Path, console: Console | None = None) -> Observer:
@@ -45,7 +38,7 @@ class PlainLog:
     def __init__(self, console: Console, log: Path):
         self._console, self._log, self._seen_run = console, log, False
 
-    def on_record(self, record: Mapping[str, Any], tree) -> None:
+    def on_record(self, record: Mapping[str, Any], tree: Tree) -> None:
         if not self._seen_run and tree.run:
             self._seen_run = True
             self._line(f"{title(tree.run)}  log {self._log}")
@@ -76,14 +69,14 @@ class LiveView:
 
     def __init__(self, console: Console, log: Path, clock: Callable[[], float] = time.monotonic):
         self._log, self._clock = log, clock
-        self._tree: Any = None
+        self._tree: Tree | None = None
         self._tree_at = 0.0
         self._in_flight: dict[tuple[int, str], InFlight] = {}
         self._notes: tuple[str, ...] = ()
         self._live = Live(console=console, get_renderable=self.render, refresh_per_second=4)
         self._live.start()
 
-    def on_record(self, record: Mapping[str, Any], tree) -> None:
+    def on_record(self, record: Mapping[str, Any], tree: Tree) -> None:
         now = self._clock()
         self._in_flight = track(self._in_flight, record, now)
         self._tree, self._tree_at = tree, now
@@ -101,9 +94,9 @@ class LiveView:
         now = self._clock()
         parts = [
             summary_line(tree),
-            Text(),
             last_nodes_table(tree),
             in_flight_table(self._in_flight, now),
+            Text(),
             budget_table(tree, now - self._tree_at if self._in_flight else 0.0),
             *(Text(note, style="yellow", overflow="ellipsis", no_wrap=True) for note in self._notes),
         ]
@@ -148,7 +141,7 @@ def note_line(record: Mapping[str, Any]) -> str | None:
     return None
 
 
-def node_line(node: Node, tree) -> str:
+def node_line(node: Node, tree: Tree) -> str:
     """`node 7   improve 3   good   0.6120  +0.0120  best  4.1 s  steps 8/12`."""
     parents = "+".join(map(str, node.parents))
     cells = [
@@ -165,7 +158,7 @@ def node_line(node: Node, tree) -> str:
     return "  ".join([*cells, reason]).rstrip()
 
 
-def summary_line(tree) -> Text:
+def summary_line(tree: Tree) -> Text:
     counts = Counter(node.status for node in tree.nodes)
     best = tree.best
     text = Text()
@@ -182,7 +175,7 @@ def summary_line(tree) -> Text:
     return text
 
 
-def last_nodes_table(tree) -> Table:
+def last_nodes_table(tree: Tree) -> Table:
     table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False)
     table.add_column("node", justify="right")
     table.add_column("operator")
@@ -222,7 +215,7 @@ def in_flight_table(in_flight: Mapping[tuple[int, str], InFlight], now: float) -
     return table
 
 
-def budget_table(tree, since_record_s: float) -> Table:
+def budget_table(tree: Tree, since_record_s: float) -> Table:
     """One row per axis: a bar where there is a limit, and the time until it is reached at the pace so far."""
     table = Table(box=None, expand=True, pad_edge=False, title="budget", title_justify="left", title_style="dim")
     table.add_column("axis", width=8)
@@ -245,7 +238,7 @@ def eta(spent: float | None, limit: float | None, wall_s: float) -> str:
     return f"{seconds(max(0.0, wall_s * (limit - spent) / spent))} left"
 
 
-def delta(node: Node, tree) -> str:
+def delta(node: Node, tree: Tree) -> str:
     """Signed difference to the (first) parent's fitness; empty without two numbers."""
     if node.fitness is None or not node.parents:
         return ""

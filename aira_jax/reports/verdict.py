@@ -29,11 +29,17 @@ class Verdict:
 
 
 def scores_by_seed(view: NodeView, run: RunView) -> Mapping[str, Mapping[int, float]]:
-    """All scores of a node: split -> {evaluation seed: value}."""
+    """All scores of a node that may be compared: split -> {evaluation seed: value}.
+
+    Scores from a confirmation replace the validation scores of the search: these chose the node, so they flatter it.
+    """
     found: dict[str, dict[int, float]] = defaultdict(dict)
     for execution in view.executions:
         if execution.value is not None:
             found[execution.split].setdefault(execution.seed, execution.value)
+    confirmed = {s: value for node, s, value, _ in run.tree.confirmations if node == view.node.id and value is not None}
+    if confirmed:
+        found["validation"] = confirmed
     score = run.tests.scores.get(view.node.id)
     if score:
         values = {0: score.value, **score.repeats}
@@ -95,7 +101,14 @@ def _compare(split: str, chosen: NodeView, first: NodeView, a: list[float], b: l
         Claim.BEYOND: f"more than the spread over seeds ({spread:.4f})",
         Claim.WITHIN: f"not more than the spread over seeds ({spread:.4f}), so it may be chance",
     }[claim]
-    return Verdict(claim, f"On {split}, {names}: {_words(better)}, {comparison}.", better, spread)
+    return Verdict(
+        claim, f"On {_split_name(split, chosen, run)}, {names}: {_words(better)}, {comparison}.", better, spread
+    )
+
+
+def _split_name(split: str, view: NodeView, run: RunView) -> str:
+    fresh = split == "validation" and any(node == view.node.id for node, *_ in run.tree.confirmations)
+    return "validation with fresh seeds" if fresh else split
 
 
 def _better_by(value: float, reference: float, run: RunView) -> float:

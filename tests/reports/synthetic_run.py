@@ -15,7 +15,7 @@ HOSTILE = "<script>document.title='owned'</script></script></style><!-- ]]> \"'`
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """What kind of search to make up. `priced` False logs usd null; `hostile` puts markup and controls into every text."""
+    """What kind of search to make up. `priced` False logs usd null; `hostile` puts markup into every text."""
 
     nodes: int = 15
     seed: int = 0
@@ -73,7 +73,7 @@ def candidate_sha(files: dict[str, str]) -> str:
     return digest.hexdigest()
 
 
-def write(run_dir: Path, shape: Shape = Shape()) -> Path:  # noqa: B008 (frozen)
+def write(run_dir: Path, shape: Shape = Shape()) -> Path:
     """A greedy search over MAD patterns; returns the run directory."""
     return Search(Log(run_dir), shape).run()
 
@@ -239,8 +239,9 @@ class Search:
             files["<b>odd & name</b>.txt"] = HOSTILE * 3
         plan = self.text(
             "Attention early lets recall tasks bind keys to values; the MLPs between then have something to transform. "
-            f"This candidate moves one attention layer towards the {'front' if node % 2 else 'back'} of the stack and keeps "
-            "everything else of its parent, so that a change of the score has one cause. I expect recall to gain and memorization to stay."
+            f"This candidate moves one attention layer towards the {'front' if node % 2 else 'back'} of the stack "
+            "and keeps everything else of its parent, so that a change of the score has one cause. I expect recall to "
+            "gain and memorization to stay."
         )
         self.files[node] = files
         self.ask(node, 0, self.text(plan))
@@ -335,7 +336,10 @@ class Search:
             "n_params": 1_234_567,
             "steps": 96,
             "curve": curve,
-            "extra": {"tasks": tasks, "engine": "cpu-vmap", "cached": False},
+            "extra": {
+                "canonical": "2(A-M)-4(A-M)-2(A-M)",
+                "proxy": {"tasks": tasks, "engine": "cpu-vmap", "cached": False, "device": "cpu", "compile_s": 2.1},
+            },
         }
 
     def execute(self, node: int, phase: str, seed: int, status: str, failure: str | None, wall_s: float, result: dict):
