@@ -166,7 +166,7 @@ def _record(line: str, where: str, number: int) -> Record:
         completion=data["completion"],
         node=data.get("node"),
         attempt=data.get("attempt"),
-        usage=_usage(data.get("usage") or {}, where),
+        usage=_usage({} if data.get("usage") is None else data["usage"], where),
         stop_reason=data.get("stop_reason") or "end_turn",
         model=data.get("model") or "",
         request_id=data.get("request_id"),
