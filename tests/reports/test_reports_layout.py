@@ -66,7 +66,7 @@ def test_a_chain_of_repairs_takes_one_row_with_its_head():
     assert [layout.at[node][0] for node in (1, 5, 6)] == [2, 3, 4]
 
 
-@pytest.mark.parametrize("size", [1, 3000])
+@pytest.mark.parametrize("size", [1, 1000])
 def test_a_chain_of_any_length_is_laid_out(size):
     layout = tidy([None, *range(size - 1)], set(range(size)))
     assert layout.width == size + 1

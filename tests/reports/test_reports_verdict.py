@@ -56,7 +56,7 @@ def test_the_first_draft_as_the_best_is_said_to_be_unbeaten(tmp_path):
 
 
 def test_nothing_scored_claims_nothing(small_run):
-    records = [r for r in events.read(small_run)][:4]
+    records = events.read(small_run)[:4]
     view = runview.fold(records, events.Blobs(small_run / "blobs"))
     assert verdict(view).claim is Claim.NOTHING
 
