@@ -146,12 +146,12 @@ def build_request(
     seen = tuple(view.nodes[:node])
     parents = [seen[id] for id in action.parents]
     sections = [
-        section(f"Step: {action.operator}", prompts.INSTRUCTIONS[action.operator]),
-        section("Earlier designs", _memory(brief, seen, action)),
+        section("step", prompts.INSTRUCTIONS[action.operator]),
+        section("earlier_designs", _memory(brief, seen, action)),
         *_parents(brief, action.operator, parents),
-        section("Ambition", _ambition(brief, view, action, node)),
-        section("Budget", _budget(brief, remaining)),
-        section("Once more", prompts.retry(errors)),
+        section("ambition", _ambition(brief, view, action, node)),
+        section("budget", _budget(brief, remaining)),
+        section("once_more", prompts.retry(errors)),
     ]
     return _request(brief, action.operator, Role.PROPOSE, node, attempt, _system(brief), sections, seen, parents)
 
@@ -161,13 +161,13 @@ def analyze_request(
 ) -> Request:
     """The request that judges the execution of `subject`: a node with files, head, tail, failure_class and message
     filled in, status still None. Its id is the request's node, its role Role.ANALYZE."""
-    system = document([prompts.ANALYST, *_about_task(brief), section("Answer format", _verdict_format(brief))])
+    system = document([prompts.ANALYST, *_about_task(brief), section("answer_format", _verdict_format(brief))])
     sections = [
-        section("Step: analyze", prompts.INSTRUCTIONS[Operator.ANALYZE]),
-        section("The candidate", prompts.files(subject.files)),
-        section("Failure report", _failure(subject)),
-        section("Output of the run", _output(subject)),
-        section("Once more", prompts.retry(errors)),
+        section("step", prompts.INSTRUCTIONS[Operator.ANALYZE]),
+        section("candidate_files", prompts.files(subject.files)),
+        section("failure_report", _failure(subject)),
+        section("output", _output(subject)),
+        section("once_more", prompts.retry(errors)),
     ]
     seen = tuple(view.nodes[: subject.id])
     parents = [seen[id] for id in subject.parents]
@@ -220,21 +220,21 @@ def _system(brief: Brief) -> str:
     return document(
         [
             prompts.ROLE,
-            section("Rules", prompts.RULES),
+            section("rules", prompts.RULES),
             *_about_task(brief),
-            section("Starter files", prompts.files(task.starter) if task.starter else ""),
-            section("Compute", f"{compute}\nInstalled packages: {packages or 'none listed'}."),
-            section("Data", brief.data_overview),
-            section("Answer format", prompts.answer_format(task.artifact, edits=brief.prompt.allow_edits)),
+            section("starter_files", prompts.files(task.starter) if task.starter else ""),
+            section("compute", f"{compute}\nInstalled packages: {packages or 'none listed'}."),
+            section("data", brief.data_overview),
+            section("answer_format", prompts.answer_format(task.artifact, edits=brief.prompt.allow_edits)),
         ]
     )
 
 
 def _about_task(brief: Brief) -> list[str]:
     return [
-        section("Task", brief.task.description),
-        section("Fitness", _measured(brief)),
-        section("Artifact", _contract(brief)),
+        section("task", brief.task.description),
+        section("fitness", _measured(brief)),
+        section("artifact", _contract(brief)),
     ]
 
 
@@ -242,27 +242,13 @@ def _measured(brief: Brief) -> str:
     task = brief.task
     direction = "lower" if task.lower_is_better else "higher"
     best = f" The optimum is {task.optimum:g}." if task.optimum is not None and math.isfinite(task.optimum) else ""
-    who = {
-        (
-            Fitness.EVALUATOR,
-            False,
-        ): "The task's evaluator reads the artifact as data; nothing that you write is run. It "
-        "trains what the artifact describes on the training split and scores it on the validation split.",
-        (Fitness.EVALUATOR, True): "The task's evaluator trains your code on the training split inside a sandbox, then "
-        "scores its predictions on the validation split. Numbers that your code prints are not trusted.",
-        (Fitness.SELF_REPORTED, False): _self_reported(task),
-        (Fitness.SELF_REPORTED, True): _self_reported(task),
-    }[brief.fitness, task.executes_candidate]
+    if brief.fitness is Fitness.SELF_REPORTED:
+        who = prompts.SELF_REPORTED.format(entry=task.entry, metric=task.metric, artifact=task.artifact)
+    else:
+        who = prompts.CODE_IS_TRAINED if task.executes_candidate else prompts.DATA_IS_TRAINED
     protocol = ", ".join(f"{key}={value}" for key, value in sorted(task.profiles.get(brief.profile, {}).items()))
     profile = f"Profile {brief.profile}{f': {protocol}' if protocol else ''}."
     return f"Metric: {task.metric}, {direction} is better.{best}\n{who}\n{profile}"
-
-
-def _self_reported(task: Task) -> str:
-    return (
-        f"Your own program {task.entry} is run. It must measure {task.metric} on the validation split, print it as its "
-        f"last line in the form `{task.metric}: <number>`, and write the artifact {task.artifact}."
-    )
 
 
 def _contract(brief: Brief) -> str:
@@ -290,16 +276,16 @@ def _memory(brief: Brief, seen: Sequence[Node], action: Action) -> str:
 
 
 def _parents(brief: Brief, operator: Operator, parents: Sequence[Node]) -> list[str]:
-    titles = ["Parent"] if len(parents) == 1 else [f"Parent {letter}" for letter in "ABCDEFGH"[: len(parents)]]
+    tags = ("parent_a", "parent_b") if len(parents) == 2 else ("parent",)[: len(parents)]
     sections = []
-    for title, parent in zip(titles, parents, strict=True):
+    for tag, parent in zip(tags, parents, strict=True):
         fitness = "none" if parent.fitness is None else f"{parent.fitness:.6g}"
         about = f"Node {parent.id}. {brief.task.metric} on validation: {fitness}."
         told = f"{about}\n{parent.summary}" if parent.summary else about
-        sections += [section(title, told), section(f"{title}: files", prompts.files(parent.files))]
+        sections += [section(tag, told), section(f"{tag}_files", prompts.files(parent.files))]
         if operator is Operator.DEBUG:
-            sections.append(section(f"{title}: failure report", _failure(parent)))
-        sections.append(section(f"{title}: output", _output(parent)))
+            sections.append(section(f"{tag}_failure_report", _failure(parent)))
+        sections.append(section(f"{tag}_output", _output(parent)))
     return sections
 
 

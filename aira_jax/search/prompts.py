@@ -40,6 +40,16 @@ ANALYST = """\
 You are a careful reviewer of machine-learning experiments. You are shown a task, one candidate and what its run \
 printed. Judge this one run; you do not design the next one."""
 
+DATA_IS_TRAINED = """\
+The task's evaluator reads the artifact as data, trains what it describes on the training split and scores it on the \
+validation split. Numbers that a program of yours prints are not trusted."""
+CODE_IS_TRAINED = """\
+The task's evaluator trains your code on the training split inside a sandbox, then scores its predictions on the \
+validation split. Numbers that your code prints are not trusted."""
+SELF_REPORTED = """\
+Your own program {entry} is run. It must measure {metric} on the validation split, print it as its last line in the \
+form `{metric}: <number>`, and write the artifact {artifact}."""
+
 INSTRUCTIONS = {
     Operator.DRAFT: """\
 Propose a first solution along one coherent idea. It must differ in substance from every design told of below. Keep it \
@@ -136,8 +146,9 @@ def files(named: Mapping[str, str]) -> str:
     return "\n\n".join(fenced(named[path], f"path={path}") for path in sorted(named)) or "(no files)"
 
 
-def section(title: str, body: str) -> str:
-    return f"# {title}\n\n{body.strip()}" if body.strip() else ""
+def section(tag: str, body: str) -> str:
+    """`body` between tags, which no heading inside of it can end; "" for an empty body."""
+    return f"<{tag}>\n{body.strip()}\n</{tag}>" if body.strip() else ""
 
 
 def document(sections: Sequence[str]) -> str:
@@ -163,7 +174,7 @@ def budget(steps: int | None, wall: float | None) -> str:
     """What is left, the wall-clock only as a multiple of 10 %: a finer clock would make every prompt unique."""
     parts = []
     if steps is not None:
-        parts.append(f"{steps} steps, this one included")
+        parts.append(f"{steps} step{'s' * (steps != 1)}, this one included")
     if wall is not None:
         parts.append(f"about {10 * round(10 * min(max(wall, 0.0), 1.0))} % of the time")
     return f"Left: {', '.join(parts)}." if parts else ""

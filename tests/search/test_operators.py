@@ -170,7 +170,7 @@ def test_an_improve_shows_files_fitness_summary_and_output_of_its_parent():
     assert "```path=util.py\ny = 1\n```" in user
     for part in ("Accuracy on validation: 0.625", "summary of 2", "output of 2"):
         assert part in user
-    assert "failure report" not in user
+    assert "failure_report" not in user
 
 
 def test_a_debug_shows_class_message_traceback_and_the_chain():
@@ -189,7 +189,7 @@ def test_a_debug_shows_class_message_traceback_and_the_chain():
 
 def test_a_crossover_shows_both_parents_in_their_order():
     user = ask(Operator.CROSSOVER).user
-    assert user.index("# Parent A\n") < user.index("depth = 3") < user.index("# Parent B\n") < user.index("width = 8")
+    assert user.index("<parent_a>") < user.index("depth = 3") < user.index("<parent_b>") < user.index("width = 8")
 
 
 def test_an_analysis_shows_the_node_and_asks_for_the_schema():
@@ -206,7 +206,7 @@ def test_only_a_self_reported_fitness_asks_for_the_printed_metric():
     assert "solution.py is run" in ask(Operator.DRAFT, self_reported).prompt
 
 
-@pytest.mark.parametrize("executes, words", [(True, "inside a sandbox"), (False, "nothing that you write is run")])
+@pytest.mark.parametrize("executes, words", [(True, "inside a sandbox"), (False, "reads the artifact as data")])
 def test_the_prompt_says_whether_the_candidate_is_code_or_data(executes, words):
     assert words in ask(Operator.DRAFT, brief(task=Task(executes_candidate=executes))).prompt
 
@@ -227,7 +227,7 @@ def test_steps_are_told_and_the_budget_can_be_hidden():
     assert "Left: 7 steps" in ask(Operator.DRAFT, remaining=Remaining(7, None)).user
     hidden = brief(prompt=PromptOptions(show_budget=False))
     assert "Left:" not in ask(Operator.DRAFT, hidden, remaining=Remaining(7, 0.5)).user
-    assert "# Budget" not in ask(Operator.DRAFT).user
+    assert "<budget>" not in ask(Operator.DRAFT).user
 
 
 def test_without_edits_the_format_knows_whole_files_only():
@@ -252,17 +252,20 @@ def test_the_complexity_hint_grows_with_the_tries_and_is_off_by_default():
     drafts = tuple(good(i, Operator.DRAFT, (), (), {"model.py": f"w = {i}\n"}, 0.1) for i in range(6))
     view = types.SimpleNamespace(nodes=drafts)
     on = brief(prompt=PromptOptions(complexity=True))
-    hints = [ask(Operator.DRAFT, on, view=view, node=k).user.partition("# Ambition\n\n")[2] for k in range(6)]
+    hints = [
+        ask(Operator.DRAFT, on, view=view, node=k).user.partition("<ambition>\n")[2].partition("\n</ambition>")[0]
+        for k in range(6)
+    ]
     simple, normal, complex_ = prompts.COMPLEXITY.values()
     assert hints == [simple, simple, normal, normal, complex_, complex_]
-    assert "# Ambition" not in ask(Operator.DRAFT).user
-    assert "# Ambition" not in ask(Operator.DEBUG, on).user
+    assert "<ambition>" not in ask(Operator.DRAFT).user
+    assert "<ambition>" not in ask(Operator.DEBUG, on).user
     assert simple in ask(Operator.IMPROVE, on).user
 
 
 def test_errors_of_earlier_attempts_stand_last():
     user = ask(Operator.IMPROVE, attempt=2, errors=("first problem", "second problem")).user
-    assert user.rindex("# Once more") > user.rindex("# Parent")
+    assert user.rindex("<once_more>") > user.rindex("</parent_output>")
     assert "- first problem\n- second problem\n" in user
 
 
@@ -308,7 +311,7 @@ def test_a_large_artifact_doubles_the_default_output_limit_only():
 
 def test_memory_kinds_come_from_the_options_and_halving_ends_above_zero():
     options = MemoryOptions(draft=MemoryKind.NONE)
-    assert "# Earlier designs" not in ask(Operator.DRAFT, brief(memory=options)).user
+    assert "<earlier_designs>" not in ask(Operator.DRAFT, brief(memory=options)).user
     assert options.halved().max_chars == 12_000
     assert MemoryOptions(max_chars=1).halved().max_chars == 1
     assert MemoryOptions(max_chars=0).halved().max_chars == 12_000
