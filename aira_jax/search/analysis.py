@@ -62,7 +62,7 @@ def rule_summary(subject: Node, parents: Sequence[Node], *, metric: str, lower_i
     """
     if subject.fitness is None:
         told = subject.message.strip().partition("\n")[0]
-        last = _last_error(subject.head + subject.tail)
+        last = _last_error(f"{subject.head}\n{subject.tail}")
         return "; ".join(dict.fromkeys(part for part in (f"failed ({subject.failure_class})", told, last) if part))
     text = f"{metric} {subject.fitness:.6g}"
     for parent in parents:

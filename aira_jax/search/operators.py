@@ -296,8 +296,8 @@ def _failure(node: Node) -> str:
 
 
 def _output(node: Node) -> str:
-    output = node.head + node.tail
-    return prompts.fenced(prompts.clip(output)) if output.strip() else "(none)"
+    output = prompts.output(node.head, node.tail)
+    return prompts.fenced(output) if output.strip() else "(none)"
 
 
 def complexity(view: View, action: Action, node: int) -> Complexity:

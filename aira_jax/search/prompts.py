@@ -128,8 +128,13 @@ Your last answer to this very question could not be used:
 Answer again, completely, and mend this."""
 
 
+def output(head: str, tail: str) -> str:
+    """What a run printed. A `tail` means that the middle was cut when the run was logged; the gap is named."""
+    return f"{clip(head)}\n[... the middle is cut ...]\n{clip(tail)}" if tail else clip(head)
+
+
 def clip(text: str) -> str:
-    """Output as it is up to 5,100 characters, else its first and last 2,500 with the gap named."""
+    """`text` up to 5,100 characters, else its first and last 2,500 with the gap named."""
     if len(text) <= UNCUT_CHARS:
         return text
     return f"{text[:HEAD_CHARS]}\n[... {len(text) - HEAD_CHARS - TAIL_CHARS} characters cut ...]\n{text[-TAIL_CHARS:]}"

@@ -84,8 +84,7 @@ NODES = (
         status=NodeStatus.BUGGY,
         failure_class="shape",
         message="fit failed: bad shapes",
-        head="started\n",
-        tail=TRACEBACK,
+        head="started\n" + TRACEBACK,
         summary="failed (shape)",
     ),
     good(2, Operator.IMPROVE, (0,), (), {"model.py": OTHER_MODEL, "util.py": "y = 1\n"}, 0.625),
@@ -269,12 +268,12 @@ def test_errors_of_earlier_attempts_stand_last():
     assert "- first problem\n- second problem\n" in user
 
 
-def test_long_output_is_cut_in_the_middle_and_short_output_is_whole():
-    long = dataclasses.replace(NODES[1], head="h" * 4000, tail="t" * 4000)
-    user = ask(Operator.DEBUG, view=types.SimpleNamespace(nodes=(NODES[0], long, *NODES[2:]))).user
-    assert "h" * 2500 + "\n[... 3000 characters cut ...]\n" + "t" * 2500 in user
-    assert "h" * 2501 not in user
+def test_output_that_was_cut_names_the_gap_and_long_output_is_cut():
+    cut = dataclasses.replace(NODES[1], head="h" * 2500, tail="t" * 2500)
+    user = ask(Operator.DEBUG, view=types.SimpleNamespace(nodes=(NODES[0], cut, *NODES[2:]))).user
+    assert "h" * 2500 + "\n[... the middle is cut ...]\n" + "t" * 2500 in user
     assert prompts.clip("x" * 5100) == "x" * 5100
+    assert prompts.clip("h" * 2600 + "t" * 2600) == "h" * 2500 + "\n[... 200 characters cut ...]\n" + "t" * 2500
 
 
 def test_output_with_fences_cannot_leave_its_own():
