@@ -1,6 +1,5 @@
 """One run as its reports see it: the tree, and beside it calls, executions and test scores, which no search needs."""
 
-import copy
 import dataclasses
 import math
 from collections import defaultdict
@@ -10,6 +9,7 @@ from typing import Any
 
 from aira_jax.llm.base import Usage
 from aira_jax.search import events
+from aira_jax.search.session import last_config
 from aira_jax.search.test_scores import TestScores
 from aira_jax.search.tree import TEST_PHASES, Node, Tree
 
@@ -184,7 +184,7 @@ def fold(records: Sequence[Record], blobs: events.Blobs) -> RunView:
     return RunView(
         tree=tree,
         start=start,
-        config=_config(start, sessions),
+        config=last_config(records),
         nodes=tuple(_node_view(node, by_node, blobs, at.get(node.id), tests, warnings) for node in tree.nodes),
         tests=tests,
         points=points,
@@ -302,19 +302,6 @@ def _call(record: Record) -> Call:
 def _usage(record: Record) -> Usage:
     known = {field.name for field in dataclasses.fields(Usage)}
     return Usage(**{key: value for key, value in (record.get("usage") or {}).items() if key in known})
-
-
-def _config(start: Record, sessions: Sequence[Record]) -> dict[str, Any]:
-    """The configuration as resolved at the start, with the changes that later sessions logged."""
-    config = copy.deepcopy(start["config"])
-    for session in sessions:
-        for key, (_, new) in (session.get("config_changes") or {}).items():
-            *groups, name = key.split(".")
-            target = config
-            for group in groups:
-                target = target.setdefault(group, {})
-            target[name] = new
-    return config
 
 
 def _last_stop(records: Sequence[Record]) -> Record | None:
