@@ -35,7 +35,8 @@ def allowed(parent: Mapping[str, str], extra: Mapping[str, str], *, home: Path, 
 def secret_places(needed: Iterable[Path]) -> list[Path]:
     """Dot entries of the home directories (keys, tokens, histories) and the system's secrets.
 
-    An entry that holds something of `needed`, the running interpreter or an importable module stays visible.
+    An entry that holds something of `needed`, the running interpreter or an importable module stays visible. The work
+    directory, mounts and writable places need not be named: they are put back over a hidden place.
     """
     roots = [sys.prefix, sys.base_prefix, os.getcwd(), *(p for p in sys.path if p)]
     keep = {os.path.realpath(path) for path in (*needed, *roots)}

@@ -96,7 +96,7 @@ def _open_files(spec: dict) -> None:
 def _link_mounts(mounts: list) -> None:
     """Without a mount namespace the data are reached through links; the harness compares a manifest afterwards."""
     for source, target in mounts:
-        os.rmdir(target)
+        (os.rmdir if os.path.isdir(target) else os.unlink)(target)
         os.symlink(source, target)
 
 

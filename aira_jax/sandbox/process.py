@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 from aira_jax.sandbox import environment, proctree
-from aira_jax.sandbox.base import Execution, Isolation, Job, Limits, Mount, Status
+from aira_jax.sandbox.base import Execution, Isolation, Job, Status
+from aira_jax.sandbox.workdir import TMP, disarm, guard, inside, manifest, prepare
 
 _ROOT = Path(__file__).resolve().parents[2]
 _SUPERVISOR = f"import sys; sys.path.append({str(_ROOT)!r}); from aira_jax.sandbox.supervisor import main; main()"
@@ -31,7 +32,8 @@ class ProcessSandbox:
 
         Raises ValueError for a job that cannot run as described, OSError when the work directory cannot be written.
         """
-        workdir = _prepare(job)
+        _check(job)
+        workdir = prepare(job)
         specification = _specification(job, workdir)
         # -I -S: the supervisor starts fast and takes nothing from the environment or from site-packages.
         supervisor = subprocess.Popen(
@@ -78,7 +80,7 @@ class ProcessRunning:
             memory=ready["memory"],
             notes=tuple(ready["notes"]),
         )
-        self._manifest = None if ready["files"] else _guarded_manifest(job.mounts)
+        self._manifest = None if ready["files"] else guard(job.mounts)
 
     def require_isolation(self) -> None:
         """Ends the program and raises ValueError unless processes, network and files are isolated."""
@@ -103,13 +105,14 @@ class ProcessRunning:
         self._order(b"k")
 
     def wait(self) -> Execution:
-        """Blocks until nothing of the program is left."""
+        """Blocks until nothing of the program is left; then the work directory holds plain files only."""
         if self._execution is None:
             if not (self._started or self._cancelled):
                 raise RuntimeError("wait() before go(): the program would never start")
             outcome = self._answer()
             self._execution = self._lost() if outcome is None else self._ended(outcome)
             self._close()
+            disarm(self._workdir)
         return self._execution
 
     def _order(self, data: bytes) -> None:
@@ -155,7 +158,7 @@ class ProcessRunning:
     def _tampered(self) -> tuple[str, ...]:
         if self._manifest is None:
             return ()
-        after = _manifest(self._job.mounts)
+        after = manifest(self._job.mounts)
         return tuple(sorted(p for p in self._manifest.keys() | after.keys() if self._manifest.get(p) != after.get(p)))
 
 
@@ -186,81 +189,29 @@ def _gone(pid: int, starttime: int, patience_s: float) -> bool:
     return True
 
 
-def _prepare(job: Job) -> Path:
-    """Checks the job and makes its work directory; returns the directory, resolved."""
+def _check(job: Job) -> None:
     if not job.argv:
         raise ValueError("job.argv is empty; name the program to run")
-    _check_limits(job.limits)
-    if job.cpus is not None and not set(job.cpus) <= os.sched_getaffinity(0):
-        raise ValueError(f"job.cpus {job.cpus}: this process may use only {sorted(os.sched_getaffinity(0))}")
-    workdir = job.workdir.resolve()
-    workdir.mkdir(parents=True, exist_ok=True)
-    if any(workdir.iterdir()):
-        raise ValueError(f"work directory {workdir} is not empty; every execution needs a fresh one")
-    kept = [workdir, *(path.resolve() for path in job.writable)]
-    for path in kept:
-        path.mkdir(parents=True, exist_ok=True)
-    for mount in job.mounts:
-        source = mount.source.resolve()
-        if not source.is_dir():
-            raise ValueError(f"job.mounts: {source} is not a directory")
-        if any(source.is_relative_to(path) for path in kept):
-            raise ValueError(f"job.mounts: {source} lies in a directory that the program may write")
-        _inside(workdir, mount.target).mkdir(parents=True, exist_ok=True)
-    (workdir / ".tmp").mkdir()
-    for name, text in job.files.items():
-        path = _inside(workdir, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    return workdir
-
-
-def _inside(workdir: Path, name: str) -> Path:
-    path = Path(name)
-    if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise ValueError(f"path {name!r} must be relative and stay in the work directory")
-    return workdir / path
-
-
-def _check_limits(limits: Limits) -> None:
-    for name, value in dataclasses.asdict(limits).items():
+    for name, value in dataclasses.asdict(job.limits).items():
         if value is not None and not (value > 0 and math.isfinite(value)):
             raise ValueError(f"limits.{name} is {value}; it must be a positive finite number")
+    if job.cpus is not None and not set(job.cpus) <= os.sched_getaffinity(0):
+        raise ValueError(f"job.cpus {job.cpus}: this process may use only {sorted(os.sched_getaffinity(0))}")
 
 
 def _specification(job: Job, workdir: Path) -> dict:
     limits = job.limits
     cores = len(job.cpus if job.cpus is not None else os.sched_getaffinity(0))
-    arguments = [Path(a) for a in job.argv if a.startswith("/")]
-    sources = [m.source for m in job.mounts]
-    secret = environment.secret_places([workdir, *sources, *job.writable, *arguments, _ROOT])
+    secret = environment.secret_places([_ROOT, *(Path(a) for a in job.argv if a.startswith("/"))])
     return {
         "argv": list(job.argv),
-        "env": environment.allowed(os.environ, job.env, home=workdir, tmp=workdir / ".tmp"),
+        "env": environment.allowed(os.environ, job.env, home=workdir, tmp=workdir / TMP),
         "workdir": str(workdir),
         "writable": [str(p.resolve()) for p in job.writable],
         "hidden": [str(p.resolve()) for p in (*job.hidden, *secret)],
-        "mounts": [(str(m.source.resolve()), str(_inside(workdir, m.target))) for m in job.mounts],
+        "mounts": [(str(m.source.resolve()), str(inside(workdir, m.target))) for m in job.mounts],
         "cpus": None if job.cpus is None else list(job.cpus),
         "shm_bytes": limits.memory_bytes,
         **dataclasses.asdict(limits),
         "cpu_s": math.ceil(limits.wall_s * cores if limits.cpu_s is None else limits.cpu_s),
     }
-
-
-def _guarded_manifest(mounts: tuple[Mount, ...]) -> dict[str, tuple]:
-    """Takes away write permission where data cannot be mounted read-only, then notes what the files look like."""
-    for path in _files(mounts):
-        if os.access(path, os.W_OK):
-            with contextlib.suppress(PermissionError):  # not ours: then its owner and mode protect it already
-                path.chmod(path.stat().st_mode & ~0o222)
-    return _manifest(mounts)
-
-
-def _manifest(mounts: tuple[Mount, ...]) -> dict[str, tuple]:
-    """Path -> (size, mtime, inode) of every file below the mounts."""
-    return {str(p): (s.st_size, s.st_mtime_ns, s.st_ino) for p in _files(mounts) for s in [p.stat()]}
-
-
-def _files(mounts: tuple[Mount, ...]) -> list[Path]:
-    return [path for mount in mounts for path in sorted(mount.source.rglob("*")) if path.is_file()]

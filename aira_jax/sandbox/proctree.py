@@ -7,12 +7,13 @@ import collections
 import os
 import signal
 import time
+from collections.abc import Callable
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-Process = collections.namedtuple("Process", "pid parent state starttime cpu_s rss_bytes")
+Process = collections.namedtuple("Process", "pid parent group state starttime cpu_s rss_bytes")
 Process.__doc__ = """One line of /proc/<pid>/stat.
 
 `state` is a letter, `starttime` is in clock ticks since boot, `cpu_s` includes children that were waited for.
@@ -30,6 +31,7 @@ def read(pid: int) -> Process | None:
     return Process(
         pid=pid,
         parent=int(fields[1]),
+        group=int(fields[2]),
         state=fields[0].decode(),
         starttime=int(fields[19]),
         cpu_s=times / _TICK,
@@ -60,15 +62,24 @@ def is_alive(pid: int, starttime: int) -> bool:
 
 
 def kill_descendants(root: int, deadline_s: float) -> list[Process]:
-    """SIGKILL to everything below `root`, again until nothing is left; returns what outlived `deadline_s` seconds."""
+    """SIGKILL to everything below `root`, again until nothing is left; returns what outlived `deadline_s` seconds.
+
+    Whole process groups first: the kernel kills a group at once, so that a fork bomb cannot outrun us.
+    """
     end = time.monotonic() + deadline_s
     while left := descendants(root):
+        for group in {process.group for process in left} - {os.getpgrp(), 0}:
+            _kill(os.killpg, group)
         for process in left:
-            try:
-                os.kill(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+            _kill(os.kill, process.pid)
         if time.monotonic() > end:
             return left
         time.sleep(0.005)
     return []
+
+
+def _kill(call: Callable[[int, int], None], target: int) -> None:
+    try:
+        call(target, signal.SIGKILL)
+    except ProcessLookupError:
+        return

@@ -149,7 +149,9 @@ def test_no_control_group_is_left_behind_even_by_a_killed_supervisor(lab):
         ({"files": {"../x": ""}}, "must be relative"),
         ({"files": {"/x": ""}}, "must be relative"),
         ({"cpus": (4096,)}, "may use only"),
-        ({"mounts": (Mount(Path("/no/such/data"), "data"),)}, "not a directory"),
+        ({"mounts": (Mount(Path("/no/such/data"), "data"),)}, "does not exist"),
+        ({"mounts": (Mount(Path("/usr"), "data"), Mount(Path("/etc"), "data/etc"))}, "disjoint"),
+        ({"mounts": (Mount(Path("/usr"), "data"),), "files": {"data/x": ""}}, "disjoint"),
         ({"mounts": (Mount(Path("/usr"), "../data"),)}, "must be relative"),
     ],
 )
@@ -163,6 +165,31 @@ def test_a_used_work_directory_is_refused(tmp_path):
     (tmp_path / "submission.csv").write_text("stale")
     with pytest.raises(ValueError, match="not empty"):
         make().start(Job(argv=("true",), workdir=tmp_path, limits=Limits(wall_s=1)))
+
+
+def test_links_pipes_and_closed_folders_are_gone_before_anyone_reads_the_results(lab, tmp_path):
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "y").write_text("1")
+    source = f"""
+        import os
+        os.makedirs("out/closed")
+        for name in ("predictions", "out/predictions", "out/closed/predictions", ".tmp/x"):
+            os.symlink({str(tmp_path / "labels")!r}, name)
+        os.mkfifo("out/pipe")
+        open("out/result", "w").write("kept")
+        os.chmod("out/closed", 0)
+        os.chmod("out", 0o500)
+    """
+    assert lab.run(source).status is Status.OK
+    work = tmp_path / "work-1"
+    assert sorted(str(p.relative_to(work)) for p in work.rglob("*")) == ["out", "out/closed", "out/result"]
+    assert (tmp_path / "labels" / "y").read_text() == "1"
+
+
+def test_a_single_file_can_be_mounted(lab, tmp_path):
+    (tmp_path / "one.txt").write_text("content")
+    mounts = (Mount(tmp_path / "one.txt", "data/other.txt"),)
+    assert lab.run("print(open('data/other.txt').read())", mounts=mounts).output == "content\n"
 
 
 def test_data_in_a_writable_place_are_refused(tmp_path):
