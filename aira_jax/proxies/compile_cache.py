@@ -10,7 +10,6 @@ import functools
 import hashlib
 import logging
 import os
-import pickle
 import platform
 import time
 from collections.abc import Mapping

@@ -25,6 +25,7 @@ class Engine(enum.StrEnum):
     STACKED: parameters stacked per primitive, every layer written out.
     STACKED_SCAN: parameters stacked per primitive, one scan whose index tables are data: all arrangements with the same
         counts share one compiled program.
+    SHARED: STACKED_SCAN with every stack padded to L layers: all arrangements of the same primitives share one program.
     REPEATS: a scan over the repeats of a unit, as in 8(A-M); the rest written out.
     UNION: one scan over parameters of all primitives in every layer. The negative control.
     """
@@ -32,6 +33,7 @@ class Engine(enum.StrEnum):
     UNROLLED = "unrolled"
     STACKED = "stacked"
     STACKED_SCAN = "stacked-scan"
+    SHARED = "shared"
     REPEATS = "repeats"
     UNION = "union"
 
@@ -40,8 +42,8 @@ class Engine(enum.StrEnum):
 class LayerProgram:
     """Runs `layers` with an engine.
 
-    `pack` turns the parameters of all layers, stacked per primitive, into the engine's own tree; `run` maps the residual
-    stream [B, T, D] through all layers. `tables` is data for `run`: it holds what differs between arrangements that
+    `pack` turns the parameters of all layers, stacked per primitive, into the engine's own tree; `run` maps the
+    residual stream [B, T, D] through all layers. `tables` is data for `run`: what differs between arrangements that
     share a program.
     """
 
@@ -50,10 +52,12 @@ class LayerProgram:
     layers: tuple[str, ...]
 
     def pack(self, stacked: dict[str, Params]) -> Params:
-        """`stacked` maps each primitive of the pattern to a tree of host arrays [its number of layers, ...], in order."""
+        """`stacked` maps each primitive of the pattern to a tree of host arrays [its number of layers, ...]."""
         match self.engine:
             case Engine.STACKED | Engine.STACKED_SCAN:
                 return stacked
+            case Engine.SHARED:
+                return jax.tree.map(lambda stack: _lengthened(stack, len(self.layers)), stacked)
             case Engine.UNION:
                 return self._union(stacked)
         per_layer = [_take(stacked[primitive], slot) for primitive, slot in self._slots()]
@@ -66,7 +70,7 @@ class LayerProgram:
 
     def tables(self) -> dict[str, np.ndarray]:
         """Index tables of the arrangement, int32 [L]; empty for engines that write it into the program."""
-        if self.engine not in (Engine.STACKED_SCAN, Engine.UNION):
+        if self.engine not in (Engine.STACKED_SCAN, Engine.SHARED, Engine.UNION):
             return {}
         slots = self._slots()
         kind = [self._kinds().index(primitive) for primitive, _ in slots]
@@ -81,7 +85,7 @@ class LayerProgram:
             case Engine.STACKED:
                 for primitive, slot in self._slots():
                     x_BTD = self._apply(primitive, _take(params[primitive], slot), x_BTD)
-            case Engine.STACKED_SCAN:
+            case Engine.STACKED_SCAN | Engine.SHARED:
                 x_BTD = self._scan_stacks(params, tables, x_BTD)
             case Engine.REPEATS:
                 for (start, size, _), unit_params in zip(segments(self.layers), params, strict=True):
@@ -159,6 +163,10 @@ def segments(layers: Sequence[str]) -> list[tuple[int, int, int]]:
 def _period(layers: Sequence[str]) -> int:
     n = len(layers)
     return next(k for k in range(1, n + 1) if n % k == 0 and tuple(layers[:k]) * (n // k) == tuple(layers))
+
+
+def _lengthened(stack: np.ndarray, n: int) -> np.ndarray:
+    return np.concatenate([stack, np.zeros((n - len(stack), *stack.shape[1:]), stack.dtype)])
 
 
 def _take(tree: Params, slot) -> Params:

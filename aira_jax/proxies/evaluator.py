@@ -1,93 +1,185 @@
-"""Scores a pattern on a proxy: train it from scratch, measure it on held-out rows, never twice.
+"""Scores a pattern on MAD: trains it from scratch, measures it on held-out rows, never does so twice.
 
-    result = evaluate(patterns.parse("8(A-M)"), preset="cpu-s")
+    result = evaluate("8(A-M)", preset="cpu-s")
     result.score                                # mean micro accuracy over the tasks
     result.tasks["memorization"].macro
 
-The types of this module need no jax; jax is imported when something is really trained.
+jax is imported only when something is really trained: a cache hit costs milliseconds.
 """
 
+import contextlib
 import dataclasses
-import enum
-from collections.abc import Mapping
+import functools
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 
-class Split(enum.StrEnum):
-    """TEST: all train rows, scored on the test rows. VALIDATION: 70 % of the train rows, scored on the other 30 %."""
+from aira_jax import patterns
+from aira_jax.proxies import cache, fidelity, mad
+from aira_jax.proxies.fidelity import Preset, Select
+from aira_jax.proxies.result import ProxyResult, Split, TaskScore, TaskStatus
 
-    TEST = "test"
-    VALIDATION = "validation"
+__all__ = ["ProxyResult", "Split", "TaskScore", "TaskStatus", "evaluate", "evaluate_seeds"]
 
-
-class TaskStatus(enum.StrEnum):
-    OK = "ok"
-    DIVERGED = "diverged"
-    OOM = "oom"
+REVISION = 1  # of everything that a score depends on besides the key's other parts; raise it when scores change
 
 
-@dataclasses.dataclass(frozen=True)
-class TaskScore:
-    """One task. `micro` and `macro` are accuracies in [0, 1], `loss` is the mean cross-entropy of scored targets in nats.
-
-    A task that did not end well has the worst values: accuracy 0, loss infinite.
-    """
-
-    micro: float
-    macro: float
-    loss: float
-    status: TaskStatus = TaskStatus.OK
+def evaluate(pattern: patterns.Pattern | str, *, eval_seed: int = 0, **options) -> ProxyResult:
+    """Trains and scores `pattern` with one evaluator seed; `options` as in `evaluate_seeds`."""
+    return evaluate_seeds(pattern, eval_seeds=[eval_seed], **options)[0]
 
 
-@dataclasses.dataclass(frozen=True)
-class ProxyResult:
-    """What `evaluate` found out about a pattern.
-
-    `score`, `macro` and `loss` are means over the tasks; `status` is the worst of the tasks'. `steps` counts the
-    optimiser steps of this call (0 for a cache hit), `trained_steps` those behind the scores. `train_s` and `compile_s`
-    are seconds of this call. `curve` holds the mean training loss per epoch and task.
-    """
-
-    pattern: str
-    profile: str
-    seed: int
-    eval_seed: int
-    split: Split
-    tasks: Mapping[str, TaskScore]
-    score: float
-    macro: float
-    loss: float
-    train_s: float
-    compile_s: float
-    steps: int
-    trained_steps: int
-    cached: bool
-    status: TaskStatus
-    curve: Mapping[str, list[float]]
-    key: str
-    dtype: str
-    engine: str
-    device: str
-    selected_on_test: bool = False
-    stopped_early: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON data; an infinite loss is written as null."""
-        raise NotImplementedError
-
-
-def evaluate(
-    pattern,
+def evaluate_seeds(
+    pattern: patterns.Pattern | str,
     *,
-    preset,
-    datasets=None,
-    tasks=None,
-    data_seed: int = 12345,
-    eval_seed: int = 0,
+    eval_seeds: Sequence[int],
+    preset: Preset | str,
+    datasets: Mapping[str, mad.Dataset] | None = None,
+    tasks: Sequence[str] | None = None,
+    data_seed: int = mad.DEFAULT_SEED,
     split: Split | str = Split.TEST,
-    cache_dir=None,
+    cache_dir: Path | str | None = None,
     engine: str = "auto",
-) -> ProxyResult:
-    """Trains and scores `pattern`. `datasets` maps task -> mad.Dataset; None generates them from `data_seed`."""
-    raise NotImplementedError
+) -> list[ProxyResult]:
+    """Trains and scores `pattern` with several evaluator seeds (init and shuffling) at once, one result per seed.
+
+    `datasets` maps each task to its rows; None draws them from `data_seed`. `tasks` None: those of the preset.
+    `cache_dir` None: $AIRA_JAX_CACHE, else ~/.cache/aira_jax. `engine`: see `engine_table.choose`; it never changes a
+    score beyond rounding. Results that exist are not trained again; while another process trains one, this one waits.
+
+    Raises ValueError for a bad pattern, preset, task, data set or engine.
+    """
+    pattern = patterns.parse(pattern) if isinstance(pattern, str) else pattern
+    preset = fidelity.get(preset) if isinstance(preset, str) else preset
+    tasks = fidelity.check_tasks(preset.tasks if tasks is None else tasks)
+    split = Split(split)
+    if len(set(eval_seeds)) != len(eval_seeds) or not eval_seeds or min(eval_seeds) < 0 or data_seed < 0:
+        raise ValueError(f"seeds must be non-negative, evaluator seeds distinct; got {data_seed}, {list(eval_seeds)}")
+    for task in tasks if datasets is not None else ():
+        _check_data(task, datasets, split)
+    directory = Path(cache_dir) if cache_dir is not None else cache.default_directory()
+    job = _Job(pattern, preset, datasets, tasks, data_seed, split, directory, engine)
+    keys = {seed: job.key(seed) for seed in eval_seeds}
+    with contextlib.ExitStack() as stack:
+        results = cache.ResultCache(directory / "results")
+        ordered = sorted(eval_seeds, key=keys.get)  # all workers claim in the same order: no deadlock
+        claims = {seed: stack.enter_context(results.claim(keys[seed])) for seed in ordered}
+        missing = [seed for seed in eval_seeds if claims[seed].result is None]
+        fresh = {result.eval_seed: result for result in job.train(missing)} if missing else {}
+        for seed, result in fresh.items():
+            claims[seed].store(result.to_json())
+        return [fresh[seed] if seed in fresh else _hit(claims[seed].result, preset) for seed in eval_seeds]
+
+
+def _hit(stored: Mapping[str, Any], preset: Preset) -> ProxyResult:
+    result = ProxyResult.from_json(stored)
+    return dataclasses.replace(result, profile=preset.name, cached=True, steps=0, train_s=0.0, compile_s=0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    pattern: patterns.Pattern
+    preset: Preset
+    datasets: Mapping[str, mad.Dataset] | None
+    tasks: tuple[str, ...]
+    data_seed: int
+    split: Split
+    directory: Path
+    engine: str
+
+    def key(self, eval_seed: int) -> str:
+        content = {
+            "proxy": "mad",
+            "revision": REVISION,
+            "fidelity": self.preset.resolved(self.tasks),
+            "pattern": self.pattern.canonical(),
+            "data_seed": self.data_seed,
+            "data": self._data_digest,
+            "eval_seed": eval_seed,
+            "split": self.split,
+            "dtype": self.preset.dtype,
+        }
+        return cache.content_key(content)
+
+    @functools.cached_property
+    def _data_digest(self) -> str:
+        if self.datasets is None:
+            return "drawn from data_seed"
+        digest = hashlib.sha256()
+        for task in self.tasks:
+            data = self.datasets[task]
+            for rows in (data.train, data.test) if self.split is Split.TEST else (data.train,):
+                digest.update(repr((task, data.vocab, rows.x.shape)).encode())
+                for array in (rows.x, rows.y, rows.probe):
+                    digest.update(np.ascontiguousarray(array, "<i8").tobytes())
+        return digest.hexdigest()
+
+    def train(self, eval_seeds: Sequence[int]) -> list[ProxyResult]:
+        from aira_jax.proxies import lanes  # here, so that a cache hit imports no jax
+
+        planned = []
+        for task in self.tasks:
+            train, test, vocab = self._rows(task)
+            planned += [lanes.Lane(task, train, test, vocab, seed) for seed in eval_seeds]
+        programs = self.directory / "programs"
+        scored = lanes.train(planned, self.preset, self.pattern.layers, engine=self.engine, programs=programs)
+        return [self._result(seed, [s for s in scored if s.lane.seed == seed], lanes.machine()) for seed in eval_seeds]
+
+    def _rows(self, task: str) -> tuple[mad.Rows, mad.Rows, int]:
+        p = self.preset
+        if self.datasets is not None:
+            data = self.datasets[task]
+        else:
+            data = mad.make(task, p.train, p.test, self.data_seed, **p.fields(task))
+        train, test = mad.split_validation(data.train) if self.split is Split.VALIDATION else (data.train, data.test)
+        return train, test, data.vocab
+
+    def _result(self, eval_seed: int, scored: Sequence[Any], machine: Mapping[str, str]) -> ProxyResult:
+        scored = sorted(scored, key=lambda s: self.tasks.index(s.lane.task))
+        by_task = {s.lane.task: s for s in scored}
+        steps = sum(s.steps for s in scored)
+        return ProxyResult(
+            pattern=self.pattern.canonical(),
+            profile=self.preset.name,
+            seed=self.data_seed,
+            eval_seed=eval_seed,
+            split=self.split,
+            tasks={task: s.score for task, s in by_task.items()},
+            train_s=round(sum(s.train_s for s in scored), 3),
+            compile_s=round(sum(s.compile_s for s in scored), 3),
+            steps=steps,
+            trained_steps=steps,
+            cached=False,
+            curve={task: s.curve for task, s in by_task.items()},
+            epoch={task: s.epoch for task, s in by_task.items()},
+            key=self.key(eval_seed),
+            dtype=str(self.preset.dtype),
+            engine=",".join(dict.fromkeys(s.engine for s in scored)),
+            device=machine["device"],
+            selected_on_test=self.preset.select is Select.BEST_TEST,
+            stopped_early=tuple(task for task, s in by_task.items() if s.stopped),
+            versions={name: version for name, version in machine.items() if name != "device"},
+        )
+
+
+def _check_data(task: str, datasets: Mapping[str, mad.Dataset], split: Split) -> None:
+    if task not in datasets:
+        raise ValueError(
+            f"datasets holds no {task}, only {', '.join(datasets) or 'nothing'}: add it or name other tasks"
+        )
+    data = datasets[task]
+    for name in ("train", "test") if split is Split.TEST else ("train",):
+        rows = getattr(data, name)
+        where = f"datasets[{task!r}].{name}"
+        if rows.x.ndim != 2 or not rows.x.size or not rows.x.shape == rows.y.shape == rows.probe.shape:
+            shapes = f"{rows.x.shape}, {rows.y.shape}, {rows.probe.shape}"
+            raise ValueError(f"{where}: x, y and probe must have one shape [rows, tokens], got {shapes}")
+        targets = rows.y[rows.y != mad.IGNORED]
+        for kind, tokens in (("tokens", rows.x), ("targets", targets)):
+            if not tokens.size or tokens.min() < 0 or tokens.max() >= data.vocab:
+                raise ValueError(
+                    f"{where}: {kind} must lie in 0..{data.vocab - 1} (the vocabulary), and there must be some"
+                )

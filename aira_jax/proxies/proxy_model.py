@@ -4,6 +4,7 @@ B rows, T length, V vocabulary.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,11 +16,13 @@ from aira_jax.models.language_model import LanguageModel
 from aira_jax.primitives.attention import AttentionImpl
 from aira_jax.primitives.block import small
 from aira_jax.primitives.linear import LinearInit
+from aira_jax.proxies import compile_cache
 from aira_jax.proxies.engines import Engine, LayerProgram
 from aira_jax.proxies.fidelity import DType, Preset
 
 Tree = Any
-_QUICK_COMPILE = {"xla_backend_optimization_level": "1"}  # the initialisation runs once
+Compiler = Callable[..., compile_cache.Program]  # compile_cache.compiled, its directory bound
+_QUICK = {"xla_backend_optimization_level": "1"}  # the initialisation runs once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,12 +55,16 @@ class ProxyModel:
         x_BTD = self.program.run(params["layers"], tables, x_BTD)
         return self.wrapper.apply(wrapper, x_BTD, method="decode")
 
-    def initial_params(self, seed: int, vocab: int) -> Tree:
+    def initial_params(self, seed: int, vocab: int, compiled: Compiler) -> Tree:
         """Host arrays. Rows and columns of tokens beyond `vocab` are zero: masked logits never change them.
 
-        A layer's values depend on the seed, its position and its primitive alone: patterns that share layers start alike.
+        A layer's values depend on the seed, its position and its primitive alone: equal layers of two patterns start
+        alike. `compiled` gets the programs that draw the values.
         """
         key, layers = jax.random.key(seed), self.program.layers
+
+        def draw(f):
+            return jax.tree.map(np.asarray, compiled(jax.jit(f).lower(key), options=_QUICK).call(key))
 
         def ends(key, vocab=vocab):
             tokens = jnp.zeros((1, 2), jnp.int32)
@@ -72,9 +79,9 @@ class ProxyModel:
         stacked = {}
         for primitive in sorted(set(layers)):
             own = [i for i, p in enumerate(layers) if p == primitive]
-            stacked[primitive] = jax.tree.map(lambda leaf, own=own: leaf[own], _once(every_layer(primitive), key))
+            stacked[primitive] = jax.tree.map(lambda leaf, own=own: leaf[own], draw(every_layer(primitive)))
         full = jax.eval_shape(lambda key: ends(key, self.wrapper.vocab), key)
-        return {"wrapper": jax.tree.map(_padded, _once(ends, key), full), "layers": self.program.pack(stacked)}
+        return {"wrapper": jax.tree.map(_padded, draw(ends), full), "layers": self.program.pack(stacked)}
 
 
 def build(preset: Preset, layers: tuple[str, ...], *, autoencoder: bool, vocab: int, setup: Setup) -> ProxyModel:
@@ -89,10 +96,6 @@ def build(preset: Preset, layers: tuple[str, ...], *, autoencoder: bool, vocab: 
     )
     wrapper = (AutoEncoder if autoencoder else LanguageModel)(primitives, (), vocab)
     return ProxyModel(wrapper, LayerProgram(setup.engine, primitives, layers))
-
-
-def _once(f, key: jax.Array) -> Tree:
-    return jax.tree.map(np.asarray, jax.jit(f).lower(key).compile(compiler_options=_QUICK_COMPILE)(key))
 
 
 def _padded(array: np.ndarray, full: jax.ShapeDtypeStruct) -> np.ndarray:

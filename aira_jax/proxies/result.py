@@ -1,0 +1,125 @@
+"""What a proxy evaluation found out, and its JSON form. Importable without jax."""
+
+import dataclasses
+import enum
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+class Split(enum.StrEnum):
+    """TEST: all train rows, scored on the test rows. VALIDATION: 70 % of the train rows, scored on the other 30 %."""
+
+    TEST = "test"
+    VALIDATION = "validation"
+
+
+class TaskStatus(enum.StrEnum):
+    """How a task ended, from best to worst."""
+
+    OK = "ok"
+    DIVERGED = "diverged"
+    OOM = "oom"
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskScore:
+    """One task: two accuracies in [0, 1] and the mean cross-entropy of the scored targets in nats.
+
+    A task that did not end well has the worst values: accuracy 0, loss infinite.
+    """
+
+    micro: float
+    macro: float
+    loss: float
+    status: TaskStatus = TaskStatus.OK
+
+    @classmethod
+    def worst(cls, status: TaskStatus) -> "TaskScore":
+        return cls(0.0, 0.0, math.inf, status)
+
+
+@dataclasses.dataclass(frozen=True)
+class ProxyResult:
+    """The scores of a pattern and how they came about.
+
+    `score`, `macro` and `loss` are means over the tasks; `status` is the worst of the tasks'. `steps` counts the
+    optimiser steps of this call over all tasks (0 for a cache hit), `trained_steps` those behind the scores; `train_s`
+    and `compile_s` are seconds of this call. `curve` holds a task's mean training loss per epoch, `epoch` the epoch that
+    was scored. `selected_on_test` marks the comparison mode select=best_test_madlab, `stopped_early` the tasks that
+    reached the preset's `stop_at`.
+    """
+
+    pattern: str
+    profile: str
+    seed: int
+    eval_seed: int
+    split: Split
+    tasks: Mapping[str, TaskScore]
+    train_s: float
+    compile_s: float
+    steps: int
+    trained_steps: int
+    cached: bool
+    curve: Mapping[str, list[float]]
+    epoch: Mapping[str, int]
+    key: str
+    dtype: str
+    engine: str
+    device: str
+    selected_on_test: bool = False
+    stopped_early: tuple[str, ...] = ()
+    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def score(self) -> float:
+        return self._mean("micro")
+
+    @property
+    def macro(self) -> float:
+        return self._mean("macro")
+
+    @property
+    def loss(self) -> float:
+        return self._mean("loss")
+
+    @property
+    def status(self) -> TaskStatus:
+        return max((task.status for task in self.tasks.values()), key=list(TaskStatus).index)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON data; a loss that is not finite is null."""
+        plain = _without_inf(dataclasses.asdict(self))
+        means = {"score": self.score, "macro": self.macro, "loss": _finite(self.loss), "status": self.status.value}
+        return plain | means
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "ProxyResult":
+        """The inverse of `to_json`."""
+        fields = {f.name: data[f.name] for f in dataclasses.fields(cls)}
+        fields["split"], fields["stopped_early"] = Split(data["split"]), tuple(data["stopped_early"])
+        fields["curve"] = {name: [_infinite(v) for v in values] for name, values in data["curve"].items()}
+        fields["tasks"] = {
+            name: TaskScore(t["micro"], t["macro"], _infinite(t["loss"]), TaskStatus(t["status"]))
+            for name, t in data["tasks"].items()
+        }
+        return cls(**fields)
+
+    def _mean(self, field: str) -> float:
+        return math.fsum(getattr(task, field) for task in self.tasks.values()) / len(self.tasks)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _infinite(value: float | None) -> float:
+    return math.inf if value is None else value
+
+
+def _without_inf(value):
+    if isinstance(value, Mapping):
+        return {key: _without_inf(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_inf(v) for v in value]
+    return _finite(value) if isinstance(value, float) else value
