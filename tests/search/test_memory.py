@@ -96,7 +96,8 @@ def test_an_unbounded_block_cuts_nothing_and_a_bounded_one_cuts_long_plans():
     assert len(bounded) < 2200
 
 
-@given(st.integers(1, 400), st.sampled_from(MemoryKind), st.integers(0, 20))
-def test_the_bound_holds_for_every_kind(max_chars, kind, plan_chars):
+@given(st.sampled_from(MemoryKind), st.integers(0, 20))
+def test_the_bound_holds_for_every_kind_and_every_bound(kind, plan_chars):
     nodes = tuple(dataclasses.replace(n, plan="p" * plan_chars) for n in TREE)
-    assert len(select(kind, nodes, (6, 5), max_chars=max_chars, lower_is_better=False)) <= max_chars
+    for max_chars in range(1, 400):
+        assert len(select(kind, nodes, (6, 5), max_chars=max_chars, lower_is_better=False)) <= max_chars
