@@ -48,7 +48,6 @@ class Loop:
         self._shop, self._crew, self._policy, self._workers = shop, crew, policy, workers
         self._journal = shop.journal
         self._ready: dict[int, Outcome] = {}
-        self._reserved: dict[int, Budget] = {}
         self._halted_at: int | None = None
         self._end: Stopped | None = None
 
@@ -72,12 +71,10 @@ class Loop:
         progress = self._journal.tree.progress[node.id]
         record = progress.action
         view = progress.view.view(record["committed_upto"], node.id)
-        base = Budget(0, 0, 0, record["base"]["tokens"], record["base"]["usd"])
         action = Action(node.operator, node.parents, node.meta)
-        self._launch(Step(self._shop, node.id, action, view, base, progress))
+        self._launch(Step(self._shop, node.id, action, view, progress))
 
     def _launch(self, step: Step) -> None:
-        self._reserved[step.node] = step.reserve(step.first)
         self._crew.start(step.node, step.run, self._landed, lambda: step.calling)
 
     def _choose(self) -> None:
@@ -142,15 +139,13 @@ class Loop:
 
     def _begin(self, choice: Choice) -> None:
         id, view = len(self._journal.tree.nodes), choice.view
-        base = Budget(0, 0, 0, view.spent.tokens, view.spent.usd)
-        for node in view.pending:
-            base = base + self._reserved[node.id]
-        step = Step(self._shop, id, choice.action, view, base, Progress({}, view))
+        step = Step(self._shop, id, choice.action, view, Progress({}, view))
         try:
             step.admit(step.first)
         except StopSearch as stop:
             self._end = Stopped(stop.reason, stop.detail)
             return
+        reserved = step.reserve(step.first)
         self._journal.append(
             Kind.ACTION,
             node=id,
@@ -159,7 +154,7 @@ class Loop:
             meta=dict(choice.action.meta),
             rng=[self._shop.seed, int(Stream.POLICY), id],
             committed_upto=choice.committed_upto,
-            base={"tokens": base.tokens, "usd": base.usd},
+            reserved={"tokens": reserved.tokens, "usd": reserved.usd},
         )
         self._launch(step)
 

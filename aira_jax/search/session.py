@@ -228,6 +228,7 @@ def last_config(records: Sequence[Record]) -> dict[str, Any]:
     return config
 
 
+@functools.cache
 def describe_machine(devices: str) -> Compute:
     """What prompts and logs say of this machine."""
     gpus = visible_devices(devices)

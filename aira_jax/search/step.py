@@ -73,10 +73,10 @@ class Failed:
 
 
 class Step:
-    """Node `node`: `base` is what the budget had given to earlier nodes when this one was chosen."""
+    """Node `node` by `action`, in its view of the tree. `calling` while a proposer is being asked."""
 
-    def __init__(self, shop: Workshop, node: int, action: Action, view: Tree, base: Budget, progress: Progress):
-        self.shop, self.node, self.action, self.view, self.base = shop, node, action, view, base
+    def __init__(self, shop: Workshop, node: int, action: Action, view: Tree, progress: Progress):
+        self.shop, self.node, self.action, self.view = shop, node, action, view
         self._progress = progress
         self._candidate_logged = progress.candidate is not None
         self.calling = False
@@ -119,7 +119,7 @@ class Step:
         limits = self.view.limits
         wanted = self.reserve(request)
         own = self.shop.journal.tree.nodes[self.node] if self.node < len(self.shop.journal.tree.nodes) else None
-        used = self.base + (Budget(0, 0, 0, own.usage.tokens, own.usd) if own else Budget(0, 0, 0, 0, 0.0))
+        used = self.view.promised + (Budget(0, 0, 0, own.usage.tokens, own.usd) if own else Budget(0, 0, 0, 0, 0.0))
         axis = Budget(tokens=limits.tokens, usd=limits.usd).passed(used + wanted)
         if axis:
             raise StopSearch(
@@ -188,7 +188,6 @@ class Step:
         self.shop.control.check()
         self.admit(request)
         journal, proposer = self.shop.journal, self._proposer(request)
-        wanted = self.reserve(request)
         with self.shop.gate:
             self.shop.control.check()
             journal.append(
@@ -200,7 +199,6 @@ class Step:
                 backend=proposer.llm.backend,
                 model=proposer.llm.model,
                 params=_params(request),
-                reserved={"tokens": wanted.tokens, "usd": wanted.usd},
             )
             start = time.monotonic()
             self.calling = True

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aira_jax.llm.base import Operator, Usage
-from aira_jax.search.budget import Budget
+from aira_jax.search.budget import AXES, Budget
 from aira_jax.search.events import Blobs, Record, canonical
 
 TEST_PHASES = frozenset({"fit_test", "score_test"})
@@ -64,6 +64,7 @@ class Action:
 class Node:
     """One step of a search. A pending node (action logged, nothing committed) has status None.
 
+    `reserved` is the most that its first call could cost: what the budget keeps back for it while it is pending.
     `exported` are the files that the candidate's own run wrote (only when it was run for them).
     `key` is the task's canonical form of the candidate (else its sha): equal keys are the same candidate.
     `result` is the evaluator's result object of the validation score. `usd` is None when a call had no known price.
@@ -75,6 +76,7 @@ class Node:
     children: tuple[int, ...]
     meta: Mapping[str, object]
     debug_depth: int
+    reserved: Budget = Budget(0, 0, 0, 0, 0.0)
     plan: str = ""
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
     exported: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -227,6 +229,14 @@ class Tree:
         """The largest id up to which every node is committed, -1 for none."""
         return next((node.id for node in self.nodes if node.pending), len(self.nodes)) - 1
 
+    @property
+    def promised(self) -> Budget:
+        """Tokens and dollars spent by committed nodes or kept back for pending ones."""
+        total = Budget(0, 0, 0, 0, 0.0)
+        for node in self.nodes:
+            total += node.reserved if node.pending else Budget(0, 0, 0, node.usage.tokens, node.usd)
+        return total
+
     def view(self, committed_upto: int, next_id: int | None = None) -> "Tree":
         """This tree as node `next_id` may see it: nodes after `committed_upto` are pending, later ones do not exist."""
         size = len(self.nodes) if next_id is None else next_id
@@ -265,7 +275,7 @@ class Tree:
 def _as_seen(node: Node, committed_upto: int, size: int) -> Node:
     children = tuple(child for child in node.children if child < size)
     if node.id > committed_upto and not node.pending:
-        return Node(node.id, node.operator, node.parents, children, node.meta, node.debug_depth)
+        return Node(node.id, node.operator, node.parents, children, node.meta, node.debug_depth, node.reserved)
     return dataclasses.replace(node, children=children) if children != node.children else node
 
 
@@ -290,7 +300,8 @@ def _action(tree: Tree, record: Record, blobs) -> Tree:
     nodes = list(tree.nodes)
     for parent in dict.fromkeys(parents):
         nodes[parent] = dataclasses.replace(nodes[parent], children=(*nodes[parent].children, id))
-    nodes.append(Node(id, operator, parents, (), record.get("meta", {}), depth))
+    reserved = dict.fromkeys(AXES, 0) | record.get("reserved", {})
+    nodes.append(Node(id, operator, parents, (), record.get("meta", {}), depth, Budget.of(reserved)))
     view = dataclasses.replace(tree, progress={})
     progress = {**tree.progress, id: Progress(record, view)}
     return dataclasses.replace(tree, nodes=tuple(nodes), progress=progress)

@@ -1,0 +1,23 @@
+"""Fixtures of the search tests."""
+
+import pytest
+import search_lab
+
+from aira_jax import sandbox
+from aira_jax.search import session
+from aira_jax.tasks import loader
+
+
+@pytest.fixture
+def toy_task(monkeypatch):
+    """The toy task instead of the real ones."""
+    monkeypatch.setattr(loader, "FOLDER", search_lab.TASKS)
+    monkeypatch.setattr(session, "code_version", lambda: "test")
+
+
+@pytest.fixture
+def lab(toy_task, monkeypatch):
+    """The toy task, evaluated in this process; returns the sandbox."""
+    made = search_lab.LabSandbox()
+    monkeypatch.setattr(sandbox, "make", lambda backend, require_isolation: made)
+    return made
