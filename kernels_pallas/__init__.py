@@ -5,17 +5,32 @@ dispatch rule (common/dispatch.py). Importing this package needs no device and n
 """
 
 from kernels_pallas.common.dispatch import Choice, Impl, interpret_mode
+from kernels_pallas.common.specs import ConvSpec, NormSpec, ScanSpec, SsdSpec, XentSpec
 from kernels_pallas.conv1d.api import causal_conv1d, causal_conv1d_step
 from kernels_pallas.gated_norm.api import gated_rmsnorm
+from kernels_pallas.inspection import SelfCheckError, explain, selfcheck
+from kernels_pallas.linear_xent.api import XentOut, linear_xent
 from kernels_pallas.ssd.api import ssd, ssd_step
+from kernels_pallas.state_scan.api import state_scan
 
 __all__ = [
     "Choice",
+    "ConvSpec",
     "Impl",
+    "NormSpec",
+    "ScanSpec",
+    "SelfCheckError",
+    "SsdSpec",
+    "XentOut",
+    "XentSpec",
     "causal_conv1d",
     "causal_conv1d_step",
+    "explain",
     "gated_rmsnorm",
     "interpret_mode",
+    "linear_xent",
+    "selfcheck",
     "ssd",
     "ssd_step",
+    "state_scan",
 ]

@@ -42,7 +42,7 @@ def triton_params(num_warps: int, num_stages: int):
 
 
 def sm_count() -> int:
-    """Multiprocessors of the GPU at hand, or of the abstract one of the current mesh; 132 (H100, H200) where unknown."""
+    """Multiprocessors of the GPU of the current mesh, else of the one at hand; 132 (H100, H200) where unknown."""
     mesh = jax.sharding.get_abstract_mesh()
     device = None if mesh.empty else getattr(mesh, "abstract_device", None)
     cores = device.num_cores if device is not None else getattr(jax.devices()[0], "core_count", None)

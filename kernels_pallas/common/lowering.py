@@ -1,4 +1,4 @@
-"""Lowering for devices that are not at hand: finds missing primitives and layout failures, not ptxas or register limits."""
+"""Lowering for absent devices: finds missing primitives and layout failures, not ptxas or register limits."""
 
 import contextlib
 import enum

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def wide(dtype) -> jnp.dtype:
@@ -22,8 +23,6 @@ def einsum(spec: str, *operands, dtype):
 
 def rms_error(got, want) -> float:
     """rms(got - want) / rms(want) in float64; rms(got) when `want` is all zero."""
-    import numpy as np
-
     got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
     scale = np.sqrt(np.mean(want**2))
     return float(np.sqrt(np.mean((got - want) ** 2)) / (scale if scale > 0 else 1.0))

@@ -52,11 +52,11 @@ def linear_xent(
 
     Args:
       h: [T,d] bfloat16, float32 or float64. table: [V,d], cast to h.dtype for the products; sums run in float32.
-      labels: [T] integer. Rows with `ignore_index` or weight 0 add nothing to either sum. Another label outside [0,V) is a
-        ValueError on concrete values and NaN under jit, never a clamped label.
+      labels: [T] integer. Rows with `ignore_index` or weight 0 add nothing to either sum. Another label outside [0,V)
+        is a ValueError on concrete values and NaN under jit, never a clamped label.
       weights: [T] float32 (None: ones).
-      block: tokens per block; about block * V * 4 bytes of logits exist at a time (8192 x 128,256: 4.2 GB; on CPUs 1024 is
-        a good choice). impl="reference" keeps all logits.
+      block: tokens per block; about block * V * 4 bytes of logits exist at a time (8192 x 128,256: 4.2 GB; on CPUs 1024
+        is a good choice). impl="reference" keeps all logits.
 
     Under sharding call it inside shard_map on local tokens (linear_xent/sharded.py): blocks of a sharded dim move data.
     Raises: ValueError naming argument, value and mend.
@@ -67,7 +67,9 @@ def linear_xent(
 
 
 @functools.partial(jax.jit, static_argnames=("choice", "z_loss", "block", "ignore_index"))
-def _run(h, table, labels, weights, *, choice: dispatch.Choice, z_loss: float, block: int, ignore_index: int) -> XentOut:
+def _run(
+    h, table, labels, weights, *, choice: dispatch.Choice, z_loss: float, block: int, ignore_index: int
+) -> XentOut:
     kept = labels != ignore_index
     weights = jnp.where(kept, 1 if weights is None else weights, 0).astype(wide(h.dtype))
     labels = jnp.where(kept, labels, 0)

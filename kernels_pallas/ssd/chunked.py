@@ -1,8 +1,8 @@
 """The chunked algorithm and its exact gradient, once, for every implementation that supplies the stages.
 
-Forward: chunk_state (what each chunk adds) -> state_scan over chunks -> chunk_scan (outputs from the state before the chunk).
+Forward: chunk_state (what each chunk adds) -> state_scan over chunks -> chunk_scan (outputs from the state before it).
 Backward: saves the inputs only, recomputes the rest; every term of the gradient of the decays is a sum without
-cancellation. Formulas: ssd/README.md. Source: Dao and Gu 2024, arXiv 2405.21060, section 6; the gradient is derived here.
+cancellation. Formulas: ssd/README.md. Source: Dao and Gu 2024, arXiv 2405.21060, section 6; the gradient is ours.
 
 B batch, c chunks, Q chunk, H heads, P head dim, G groups, N state dim, L = c*Q padded time.
 """
@@ -68,7 +68,7 @@ class Plan:
 def cut(inputs: Inputs, plan: Plan) -> Chunks:
     """Pads to whole chunks (dt = 0: decay one, input zero) and computes the decays within each."""
     x, q, dtype = inputs.x, plan.chunk, wide(inputs.x.dtype)
-    _, length, h, p = x.shape
+    h, p = x.shape[2:]
     with jax.named_scope("ssd/chunks"):
         dt_BLH = step_size(inputs.dt, inputs.dt_bias, plan.dt_limit, dtype)
         dt = jnp.swapaxes(pad(dt_BLH, q), 2, 3)

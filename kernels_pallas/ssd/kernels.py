@@ -76,7 +76,21 @@ def _scaled(dt_ref, x_ref, rows):
 
 
 def input_grads(
-    b_ref, dstates_ref, cb_ref, log_ref, leave_ref, dt_ref, x_ref, dy_ref, d_ref, runs_ref, dx_ref, ddt_ref, v_ref, *, tile
+    b_ref,
+    dstates_ref,
+    cb_ref,
+    log_ref,
+    leave_ref,
+    dt_ref,
+    x_ref,
+    dy_ref,
+    d_ref,
+    runs_ref,
+    dx_ref,
+    ddt_ref,
+    v_ref,
+    *,
+    tile,
 ):
     """dX' [T,P] = M^T dy + w dH B over the query tiles from the diagonal; from it dx, dX'.x and v."""
     t = pallas().program_id(2)
@@ -153,7 +167,7 @@ def b_grads(c_ref, dstates_ref, log_ref, leave_ref, dt_ref, x_ref, dy_ref, runs_
 def decay_grads(cb_ref, log_ref, dt_ref, x_ref, dy_ref, runs_ref, out_ref, *, tile: int):
     """out_i = sum over q >= i > k of T_qk for the positions i of the tile, T = (dy X'^T) * M.
 
-    A pair of tiles away from the diagonal gives whole sums of rows, of columns, or of everything; only the diagonal tile
+    A pair of tiles off the diagonal gives whole sums of rows, of columns, or of everything; only the diagonal tile
     needs partial sums, an exclusive cumulative sum along k.
     """
     t, tiles = pallas().program_id(2), x_ref.shape[0] // tile

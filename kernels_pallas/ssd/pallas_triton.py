@@ -1,7 +1,7 @@
 """The stages of chunked ssd as Pallas kernels for NVIDIA GPUs (Triton).
 
-Grid of every kernel: (heads or shares of heads, batch * chunks, tiles of a chunk); heads run fastest, so that programs at
-work together read the same B, C and C B^T from the cache. No atomics: results are bitwise reproducible.
+Grid of every kernel: (heads or shares of heads, batch * chunks, tiles of a chunk); heads run fastest, so that programs
+at work together read the same B, C and C B^T from the cache. No atomics: results are bitwise reproducible.
 
 B batch, c chunks, Q chunk, H heads, P head dim, G groups, N state dim, S heads of a share.
 """
@@ -101,7 +101,7 @@ class TritonStages:
 
 @dataclasses.dataclass(frozen=True)
 class _Grid:
-    """Block specs: x is [B,c,Q,H,P], b is [G,N]. `share` None: one head per program, else so many heads of one group."""
+    """Block specs for x [B,c,Q,H,P] and b [G,N]. `share` None: one head per program, else so many of one group."""
 
     x: tuple[int, ...]
     b: tuple[int, int]

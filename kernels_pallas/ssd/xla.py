@@ -71,10 +71,12 @@ class XlaStages:
 
 def _decays(k: Chunks):
     """L_qk: the decay from k to q where both lie in one run and k <= q, else 0: [b,c,g,r,q,k]."""
-    b, c, h, q = k.log_decay.shape
+    b, c, _, q = k.log_decay.shape
     seen = jnp.tril(jnp.ones((q, q), bool))
     if k.runs is not None:
-        seen = seen & (k.runs[..., :, None] == k.runs[..., None, :])[:, :, None]
+        # Compared as floats: XLA's CPU backend of jaxlib 0.10.2 aborts on the broadcast of short int32 rows here.
+        runs = k.runs.astype(k.log_decay.dtype)
+        seen = seen & (runs[..., :, None] == runs[..., None, :])[:, :, None]
     gap = k.log_decay[..., :, None] - k.log_decay[..., None, :]
     decays = jnp.where(seen, jnp.exp(jnp.where(seen, gap, 0)), 0)
     return decays.reshape(b, c, k.B.shape[3], -1, q, q)

@@ -30,8 +30,8 @@ def state_scan(
       exclusive: return the value before element i (after it when reversed) instead of the one that includes it.
       impl: see `kernels_pallas.Impl`.
 
-    Returns: (out [B,c,H,...], final [B,H,...]). Differentiable in decay, states and initial; the gradient is the scan from
-    the other end. Raises: ValueError naming argument, value and mend.
+    Returns: (out [B,c,H,...], final [B,H,...]). Differentiable in decay, states and initial; the gradient is the scan
+    from the other end. Raises: ValueError naming argument, value and mend.
     Source: Blelloch 1990, "Prefix sums and their applications", section 1.4.1.
     """
     spec = _check(decay, states, initial)

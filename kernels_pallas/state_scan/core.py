@@ -1,7 +1,7 @@
 """The exclusive scan of (decay, state) pairs with its gradient: the reversed scan.
 
-For h_i = decay_i h_{i-1} + state_i: d state_i = dH_i, d decay_i = <dH_i, h_{i-1}>, d initial = the final value of the scan of
-the cotangents from the other end.
+For h_i = decay_i h_{i-1} + state_i: d state_i = dH_i, d decay_i = <dH_i, h_{i-1}>, d initial = the final value of the
+scan of the cotangents from the other end.
 
 B batch, c chunks, H heads, F flattened state.
 """

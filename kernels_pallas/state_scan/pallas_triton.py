@@ -1,8 +1,8 @@
 """state_scan in Pallas for NVIDIA GPUs (Triton).
 
 fold: one program per (batch, head, tile of the state) walks the chunks with the carry in registers.
-two_level: the chunks are cut into segments that fold in parallel, then the segment ends fold, then each element adds what
-its segment started with; for shapes whose fold would leave the GPU half empty.
+two_level: the chunks are cut into segments that fold in parallel, then the segment ends fold, then each element adds
+what its segment started with; for shapes whose fold would leave the GPU half empty.
 
 B batch, c chunks, H heads, F flattened state, s segments.
 """
@@ -20,8 +20,8 @@ MIN_CHUNKS_TWO_LEVEL = 64
 
 @dataclasses.dataclass(frozen=True)
 class Scan:
-    """A `core.Kernel`. `tile` is a power of two; `segments` None decides by how full the device is; `dtype` is that of the
-    values before each element (the carry and the final value stay float32)."""
+    """A `core.Kernel`. `tile` is a power of two; `segments` None decides by how full the device is; `dtype` is that of
+    the values before each element (the carry and the final value stay float32)."""
 
     tile: int = 256
     segments: int | None = None

@@ -1,0 +1,86 @@
+"""ssd in every implementation against the float64 reference, on random shapes and inputs."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from kernels_pallas import SsdSpec, cases, interpret_mode
+
+ALL = ("reference", "xla", "xla_scan")
+
+
+def draw(rng, dtype: str, pallas: bool) -> tuple[SsdSpec, dict]:
+    """A random shape and random options."""
+    h = int(rng.choice([2, 4]))
+    g = int(rng.choice([1, 2, h]))
+    length = int(rng.choice([1, 7, 31, 32, 33, *([64] if pallas else [257])]))
+    p, n = (16, 16) if pallas else (int(rng.choice([1, 4, 8])), int(rng.choice([1, 3, 8])))
+    chunk = int(rng.choice([16, 32, 64] if pallas else [8, 32, 64]))
+    return SsdSpec(1 if pallas else 2, length, h, p, g, n, dtype, chunk, bool(rng.integers(2))), some_options(rng)
+
+
+def some_options(rng) -> dict:
+    return {"skip": str(rng.choice(["", "H", "HP"])), "bias": bool(rng.integers(2)), "initial": bool(rng.integers(2))}
+
+
+def check(spec: SsdSpec, options: dict, seed: int, impls) -> None:
+    print(spec, options)
+    case = cases.case(spec, seed, **options)
+    exact = case.exact()
+    for impl in impls:
+        with interpret_mode():
+            wrong = cases.failures(case.evaluate(impl, spec.chunk), exact, spec.dtype)
+        assert not wrong, f"{impl}: {wrong}"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_random_shapes(seed, dtype):
+    check(*draw(np.random.default_rng(seed), dtype, pallas=False), seed, ALL)
+
+
+@pytest.mark.parametrize(
+    "impl,dtype", [("pallas_triton", "float32"), ("pallas_triton", "bfloat16"), ("pallas_tpu", "float32")]
+)
+def test_random_shapes_interpreted(seed, impl, dtype):
+    check(*draw(np.random.default_rng(seed), dtype, pallas=True), seed, [impl])
+
+
+GRID = itertools.product((1, 7, 31, 32, 33, 257, 512), (8, 32, 64), (1, 2, 4), (False, True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("length,chunk,g,segments", list(GRID))
+def test_grid(seed, length, chunk, g, segments):
+    spec = SsdSpec(2, length, 4, 8, g, 8, "float32", chunk, segments)
+    check(spec, some_options(np.random.default_rng(seed)), seed, ALL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("length", [1, 31, 33, 64])
+@pytest.mark.parametrize("chunk", [16, 32, 64])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("segments", [False, True])
+def test_grid_interpreted(seed, length, chunk, dtype, segments):
+    rng = np.random.default_rng(seed)
+    spec = SsdSpec(1, length, 2, 16, int(rng.choice([1, 2])), 16, dtype, chunk, segments)
+    check(spec, some_options(rng), seed, ["pallas_triton", "pallas_tpu"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk,length", [(128, 130), (256, 256)])
+def test_several_tiles_in_a_chunk_interpreted(seed, chunk, length):
+    """Chunks longer than the tile of 64 use every pair of tiles, also those away from the diagonal."""
+    check(SsdSpec(1, length, 2, 16, 1, 16, "float32", chunk, True), {"bias": True}, seed, ["pallas_triton"])
+
+
+@pytest.mark.parametrize("impl", ["xla", "xla_scan"])
+def test_float64_is_exact(x64, seed, impl):
+    case = cases.case(SsdSpec(2, 33, 4, 4, 2, 4, "float64", 8, True), seed, skip="HP", bias=True, initial=True)
+    assert not cases.failures(case.evaluate(impl, 8), case.exact(), "float64")
+
+
+def test_results_repeat_bitwise(seed):
+    case = cases.case(SsdSpec(2, 40, 4, 8, 2, 8, "bfloat16"), seed, skip="H", bias=True)
+    one, two = case.evaluate("xla", 16), case.evaluate("xla", 16)
+    assert all((one[k] == two[k]).all() for k in one)

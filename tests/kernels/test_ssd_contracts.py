@@ -1,0 +1,162 @@
+"""What ssd promises: continuation, segments, causality, extremes, NaN, and JAX's transformations."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kernels_pallas import SsdSpec, cases, ssd, ssd_step
+from kernels_pallas.cases import rms_error
+
+XLA = ("xla", "xla_scan")
+ALL = ("reference", *XLA)
+TIMED = ("x", "dt", "B", "C")
+
+
+def arrays(spec: SsdSpec, seed: int, **options):
+    return {k: jnp.asarray(v) for k, v in cases.case(spec, seed, **options).arrays.items()}
+
+
+def at(a: dict, times: slice, **changes):
+    """The inputs of a span of time."""
+    return {k: v[:, times] if k in TIMED else v for k, v in a.items()} | changes
+
+
+def close(got, want, scale: float = 1e-6):
+    np.testing.assert_allclose(got, want, rtol=0, atol=scale * float(jnp.abs(want).max()))
+
+
+@pytest.mark.parametrize("impl", XLA)
+def test_chunk_and_split_do_not_change_the_result(seed, impl):
+    a = arrays(SsdSpec(2, 45, 4, 8, 2, 8), seed, skip="H", bias=True, initial=True)
+    run = functools.partial(ssd, impl=impl, return_final_state=True)
+    whole, final = run(**a, chunk=32)
+    for chunk in (8, 64):
+        y, state = run(**a, chunk=chunk)
+        assert rms_error(y, whole) < 1e-5
+        assert rms_error(state, final) < 1e-5
+    y0, middle = run(**at(a, slice(0, 20)))
+    y1, end = run(**at(a, slice(20, 45), initial_state=middle))
+    assert rms_error(jnp.concatenate([y0, y1], 1), whole) < 1e-5
+    assert rms_error(end, final) < 1e-5
+
+
+def test_steps_equal_the_whole_sequence(seed):
+    a = arrays(SsdSpec(2, 19, 4, 8, 2, 8), seed, skip="HP", bias=True, initial=True)
+    whole, final = ssd(**a, return_final_state=True)
+    step = jax.jit(functools.partial(ssd_step, A=a["A"], D=a["D"], dt_bias=a["dt_bias"]))
+    state, ys = a["initial_state"], []
+    for t in range(19):
+        y, state = step(state, a["x"][:, t], a["dt"][:, t], B=a["B"][:, t], C=a["C"][:, t])
+        ys.append(y)
+    assert state.dtype == jnp.float32
+    assert rms_error(jnp.stack(ys, 1), whole) < 1e-5
+    assert rms_error(state, final) < 1e-5
+
+
+@pytest.mark.parametrize("impl", XLA)
+@pytest.mark.parametrize("border", [15, 16, 17])
+def test_segments_equal_documents_run_separately(seed, impl, border):
+    """Borders on a chunk edge (16), one token before and one after; the first document alone sees the initial state."""
+    a = arrays(SsdSpec(1, 40, 2, 8, 1, 8), seed, bias=True, initial=True)
+    run = functools.partial(ssd, impl=impl, chunk=16, return_final_state=True)
+    y, final = run(**a, segment_ids=jnp.where(jnp.arange(40) < border, 5, 2)[None])
+    first, _ = run(**at(a, slice(0, border)))
+    second, end = run(**at(a, slice(border, 40), initial_state=None))
+    assert rms_error(y, jnp.concatenate([first, second], 1)) < 1e-5
+    assert rms_error(final, end) < 1e-5
+
+
+@pytest.mark.parametrize("impl", XLA)
+def test_extreme_steps_and_decays_stay_finite(seed, impl):
+    a = arrays(SsdSpec(1, 40, 2, 4, 1, 4), seed, bias=True)
+    a["dt"] = jnp.where(jnp.arange(80).reshape(1, 40, 2) % 3 == 0, 40.0, -40.0)
+    a["A"] = jnp.array([-1e-4, -1e3])
+    out, grads = jax.jit(jax.value_and_grad(lambda a: (ssd(**a, impl=impl, chunk=8) ** 2).sum()))(a)
+    assert jnp.isfinite(out)
+    assert all(bool(jnp.isfinite(g).all()) for g in grads.values())
+
+
+@pytest.mark.parametrize("impl", XLA)
+def test_gradient_at_a_zero_step_matches_finite_differences(x64, impl):
+    """A clamp by min() would give half a gradient at the tie: 3.2116 instead of 2.9616."""
+    x, ones = jnp.arange(1.0, 5.0).reshape(1, 4, 1, 1), jnp.ones((1, 4, 1, 1))
+    dt, nudge = jnp.array([0.5, 0.0, 0.5, 0.5]), jnp.array([0, 1e-6, 0, 0])
+
+    def loss(dt):
+        return ssd(x, dt.reshape(1, 4, 1), jnp.array([-1.0]), ones, ones, impl=impl, chunk=4).sum()
+
+    grad = jax.grad(loss)(dt)[1]
+    np.testing.assert_allclose(grad, (loss(dt + nudge) - loss(dt - nudge)) / 2e-6, rtol=1e-7)
+    np.testing.assert_allclose(grad, 2.9616, atol=5e-5)
+
+
+@pytest.mark.parametrize("impl", ALL)
+def test_nan_stays_in_its_batch_row_and_head(seed, impl):
+    a = arrays(SsdSpec(2, 24, 3, 4, 1, 4), seed)
+    clean = ssd(**a, impl=impl, chunk=8)
+    dirty = ssd(**a | {"x": a["x"].at[0, 5, 1].set(jnp.nan)}, impl=impl, chunk=8)
+    assert (clean[1] == dirty[1]).all()
+    assert (clean[0][:, [0, 2]] == dirty[0][:, [0, 2]]).all()
+    assert not jnp.isfinite(dirty[0, 5:, 1]).any()
+
+
+@pytest.mark.parametrize("impl", ALL)
+def test_outputs_do_not_depend_on_later_inputs(seed, impl):
+    a, other = (arrays(SsdSpec(1, 30, 2, 4, 1, 4), s) for s in (seed, seed + 1))
+    late = {k: jnp.concatenate([a[k][:, :14], other[k][:, 14:]], 1) for k in TIMED} | {"A": a["A"]}
+    y, z = (ssd(**v, impl=impl, chunk=8)[:, :14] for v in (a, late))
+    assert float(jnp.abs(y - z).max()) <= (0 if impl == "reference" else 1e-6)
+
+
+def test_decay_gradient_identity(x64, seed):
+    """With one group per head, the reverse cumulative sum of C.dC - B.dB is the gradient of dt*A."""
+    a = arrays(SsdSpec(1, 21, 2, 4, 2, 4, "float64"), seed)
+    cotangent = jnp.asarray(np.random.default_rng(seed).standard_normal(a["x"].shape))
+    grads = jax.grad(lambda a: (ssd(**a, impl="xla", chunk=8) * cotangent).sum())(a)
+    flow = (a["C"] * grads["C"] - a["B"] * grads["B"]).sum(-1)
+    da = jnp.flip(jnp.cumsum(jnp.flip(flow, 1), 1), 1)
+    direct = (grads["x"] * a["x"]).sum(-1) / a["dt"]
+    assert rms_error(grads["dt"], direct + a["A"] * da) < 1e-10
+
+
+@pytest.mark.parametrize("impl", XLA)
+def test_vmap_checkpoint_and_scan_over_layers(seed, impl):
+    a = arrays(SsdSpec(3, 20, 2, 4, 1, 4), seed)
+
+    def run(**changes):
+        return ssd(**a | changes, impl=impl, chunk=8)
+
+    def one_row(*row):
+        return (run(**{k: v[None] for k, v in zip(TIMED, row, strict=True)}) ** 2).sum()
+
+    whole = jax.grad(lambda x: (run(x=x) ** 2).sum())(a["x"])
+    close(jax.vmap(jax.grad(one_row))(*[a[k] for k in TIMED]), whole)
+    close(jax.grad(lambda x: (jax.checkpoint(lambda x: run(x=x))(x) ** 2).sum())(a["x"]), whole)
+    skips = jnp.array([[0.5, 0.5], [1.0, 1.0], [2.0, 2.0]])
+    layers, _ = jax.lax.scan(lambda x, D: (run(x=x, D=D), None), a["x"], skips)
+    close(layers, functools.reduce(lambda x, D: run(x=x, D=D), skips, a["x"]))
+
+
+def test_equal_shapes_trace_once(seed):
+    a = arrays(SsdSpec(1, 20, 2, 4, 1, 4), seed)
+    traces = []
+
+    @jax.jit
+    def run(a):
+        traces.append(1)
+        return ssd(**a)
+
+    run(a)
+    run({k: v * 0.5 for k, v in a.items()})
+    assert len(traces) == 1
+
+
+def test_forward_mode_runs_in_xla_scan_and_says_so_elsewhere(seed):
+    a = arrays(SsdSpec(1, 12, 2, 4, 1, 4), seed)
+    _, tangent = jax.jvp(lambda x: ssd(**a | {"x": x}, impl="xla_scan", chunk=4), (a["x"],), (a["x"],))
+    assert rms_error(tangent, ssd(**a)) < 1e-5
+    with pytest.raises(TypeError, match="custom_vjp"):
+        jax.jvp(lambda x: ssd(**a | {"x": x}, impl="xla", chunk=4), (a["x"],), (a["x"],))
