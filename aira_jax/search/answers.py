@@ -60,7 +60,8 @@ class Candidate:
     """What an operator proposes: `plan` is the text before the first block, `files` {relative path: text} are complete.
 
     `syntax_error` names the first .py file that Python cannot parse (a node of failure class syntax, never executed),
-    None when all can be parsed. `edit_mode` is EDIT as soon as one SEARCH/REPLACE edit was used, else FULL.
+    None when all can be parsed. `edit_mode` is EDIT as soon as one SEARCH/REPLACE edit was used, else FULL; the search
+    sets CONTROL for the answers of a control proposer.
     """
 
     plan: str
@@ -80,13 +81,19 @@ def candidate_sha(files: Mapping[str, str]) -> str:
 
 
 def parse(
-    text: str, parents: Sequence[Mapping[str, str]], task: Contract, *, stop_reason: str = "end_turn"
+    text: str,
+    parents: Sequence[Mapping[str, str]],
+    task: Contract,
+    *,
+    stop_reason: str = "end_turn",
+    allow_edits: bool = True,
 ) -> Candidate:
     """Reads an answer. Pure: equal arguments give an equal candidate or an AnswerError with an equal message.
 
     `parents` are the files of the node's parents in the action's order, empty for a draft. Edits and files that the
     answer does not mention refer to the first parent, for a draft to the task's starter files. A result that equals
-    one of the parents is an error ("no change"); so is an answer cut at `stop_reason` "max_tokens".
+    one of the parents is an error ("no change"); so is an answer cut at `stop_reason` "max_tokens", and an edit unless
+    `allow_edits` (config.prompt.allow_edits).
     """
     if stop_reason in CUT:
         raise AnswerError(
@@ -94,11 +101,14 @@ def parse(
             "SEARCH/REPLACE edits instead of whole files"
         )
     plan, blocks = _scan(text)
+    edits = [block for block in blocks if isinstance(block, _Edit)]
+    if edits and not allow_edits:
+        raise AnswerError(f"line {edits[0].line}: SEARCH/REPLACE edits are not allowed here; give the whole file")
     files = _apply(_named(blocks, task), dict(parents[0] if parents else task.starter), task)
     _check_limits(files)
     if any(files == parent for parent in parents):
         raise AnswerError("no change: the answer leaves every file as it is in the parent; change at least one")
-    edit_mode = EditMode.EDIT if any(isinstance(block, _Edit) for block in blocks) else EditMode.FULL
+    edit_mode = EditMode.EDIT if edits else EditMode.FULL
     return Candidate(plan, files, candidate_sha(files), edit_mode, _syntax_error(files))
 
 

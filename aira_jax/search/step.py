@@ -157,7 +157,11 @@ class Step:
             tries += 1
             try:
                 candidate = answers.parse(
-                    self._text(result), parents, self.shop.brief.task, stop_reason=result["stop_reason"]
+                    self._text(result),
+                    parents,
+                    self.shop.brief.task,
+                    stop_reason=result["stop_reason"],
+                    allow_edits=self.shop.brief.prompt.allow_edits,
                 )
                 self._refuse_twin(candidate)
                 return candidate
@@ -270,10 +274,14 @@ class Step:
             files={path: journal.log.store(text) for path, text in files.items()},
             sha=candidate.sha if candidate else None,
             key=self._key(files) if candidate else None,
-            edit_mode=candidate.edit_mode if candidate else None,
+            edit_mode=self._edit_mode(candidate) if candidate else None,
             parse_error=parse_error,
             duplicate_of=twin.id if twin else None,
         )
+
+    def _edit_mode(self, candidate: answers.Candidate) -> answers.EditMode:
+        free = self.shop.proposers[self.action.operator].free
+        return answers.EditMode.CONTROL if free else candidate.edit_mode
 
     def _judge(self, candidate: answers.Candidate, measured: Measurement) -> Outcome:
         self_reported = self.shop.evaluator.fitness is Fitness.SELF_REPORTED

@@ -174,6 +174,12 @@ def test_a_search_text_that_occurs_twice_is_ambiguous():
     assert "ambiguous: it occurs 2 times (lines 1, 3)" in message
 
 
+def test_edits_can_be_forbidden():
+    message = refused("Plan.\n" + edit("model.py", "a = 1", "c"), allow_edits=False)
+    assert message == "line 2: SEARCH/REPLACE edits are not allowed here; give the whole file"
+    assert parse("```path=model.py\nx = 1\n```", (PARENT,), TASK, allow_edits=False)
+
+
 def test_a_result_that_equals_the_second_parent_is_no_change_either():
     assert "no change" in refused(edit("util.py", "y = 2", "y = 3"), (PARENT, PARENT | {"util.py": "y = 3\n"}))
 
