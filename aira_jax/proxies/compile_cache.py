@@ -1,15 +1,19 @@
-"""Compiled programs on disk: what one process compiled, the next one loads.
+"""Compiled programs on disk: what one process compiled, the next one loads without even tracing it.
 
-An entry holds the digest of its content and is renamed into place, so a killed writer leaves none and a damaged one is
-found, removed and built again. (jax's own cache writes in place and never replaces a damaged entry.)
+An entry is found by a description of everything that its program depends on, the source files of this project
+included. It holds the digest of its content and is renamed into place, so a killed writer leaves none and a damaged one
+is found, removed and built again. (jax's own cache needs the traced program as its key, writes in place and never
+replaces a damaged entry.)
 """
 
 import contextlib
 import dataclasses
 import functools
 import hashlib
+import importlib.metadata
 import logging
 import os
+import pickle
 import platform
 import time
 from collections.abc import Mapping
@@ -17,36 +21,47 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jaxlib
 from jax.experimental import serialize_executable
 
 from aira_jax.proxies.cache import write_atomically
 
-_FORMAT = "1"
+_FORMAT = "2"
+_PROJECT = Path(__file__).parents[2]
+_SOURCES = ("aira_jax/primitives", "aira_jax/models", "aira_jax/proxies", "kernels_pallas")
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """A compiled function. `seconds` is what it took to get it: compiling, or loading if `loaded`."""
+    """A compiled function. `seconds` is what it took to get it; `loaded` says that it came from disk."""
 
     call: Any
     seconds: float
     loaded: bool
 
 
-def compiled(lowered: jax.stages.Lowered, directory: Path | None, options: Mapping[str, Any] | None = None) -> Program:
-    """`lowered.compile(options)`, or the same program from `directory` (None: nothing is read or kept)."""
-    start = time.perf_counter()
-    options = dict(options or {})
-    if directory is None:
-        return Program(lowered.compile(compiler_options=options), time.perf_counter() - start, loaded=False)
-    path = directory / machine() / f"{_key(lowered, options)}.xla"
-    call = _load(path, lowered)
-    loaded = call is not None
-    if not loaded:
-        call = lowered.compile(compiler_options=options)
-        _store(path, call)
-    return Program(call, time.perf_counter() - start, loaded)
+@dataclasses.dataclass(frozen=True)
+class Compiler:
+    """Compiles functions, or finds them in `directory` (None: nothing is read or kept)."""
+
+    directory: Path | None = None
+
+    def __call__(self, jitted, *args, depends_on: tuple, options: Mapping[str, Any] | None = None) -> Program:
+        """`jitted` compiled for arrays like `args`, which are not used up.
+
+        `depends_on` names all that the program depends on besides the arguments' shapes, versions and source files:
+        equal values must mean equal programs. `options` are XLA's compiler options.
+        """
+        start = time.perf_counter()
+        path = call = None
+        if self.directory is not None:
+            path = self.directory / machine() / f"{_key(args, depends_on, options)}.xla"
+            call = _load(path, args)
+        loaded = call is not None
+        if not loaded:
+            call = jitted.lower(*args).compile(compiler_options=dict(options or {}))
+            if path:
+                _store(path, call)
+        return Program(call, time.perf_counter() - start, loaded)
 
 
 @functools.cache
@@ -61,25 +76,38 @@ def machine() -> str:
     return f"{device.platform}-{platform.machine()}-{hashlib.sha256(kind.encode()).hexdigest()[:12]}"
 
 
-def _key(lowered: jax.stages.Lowered, options: Mapping[str, Any]) -> str:
-    versions = (_FORMAT, jax.__version__, jaxlib.__version__, os.environ.get("XLA_FLAGS", ""), str(len(jax.devices())))
-    parts = (*versions, repr(sorted(options.items())), lowered.as_text())
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+@functools.cache
+def _environment() -> str:
+    digest = hashlib.sha256()
+    for folder in _SOURCES:
+        for path in sorted((_PROJECT / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("jax", "jaxlib", "flax", "optax")]
+    return "\0".join([_FORMAT, *versions, os.environ.get("XLA_FLAGS", ""), digest.hexdigest()])
+
+
+def _key(args: tuple, depends_on: tuple, options: Mapping[str, Any] | None) -> str:
+    leaves, tree = jax.tree.flatten(args)
+    shapes = [(leaf.shape, str(leaf.dtype)) for leaf in leaves]
+    configured = (jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision, len(jax.devices()))
+    parts = (_environment(), repr(configured), repr(depends_on), repr(sorted((options or {}).items())), str(tree))
+    return hashlib.sha256("\0".join((*parts, repr(shapes))).encode()).hexdigest()
 
 
 def _store(path: Path, call: jax.stages.Compiled) -> None:
-    serialized, _, _ = serialize_executable.serialize(call)
-    write_atomically(path, hashlib.sha256(serialized).digest() + serialized)
+    content = pickle.dumps((serialize_executable.serialize(call)[0], call.out_tree))
+    write_atomically(path, hashlib.sha256(content).digest() + content)
 
 
-def _load(path: Path, lowered: jax.stages.Lowered) -> jax.stages.Compiled | None:
+def _load(path: Path, args: tuple) -> jax.stages.Compiled | None:
     try:
-        content = path.read_bytes()
+        entry = path.read_bytes()
     except FileNotFoundError:
         return None
-    digest, serialized = content[:32], content[32:]
-    if hashlib.sha256(serialized).digest() != digest:
+    digest, content = entry[:32], entry[32:]
+    if hashlib.sha256(content).digest() != digest:
         logging.warning("%s is damaged: removed, its program is compiled again", path)
         path.unlink(missing_ok=True)
         return None
-    return serialize_executable.deserialize_and_load(serialized, lowered.in_tree, lowered.out_tree)
+    executable, out_tree = pickle.loads(content)
+    return serialize_executable.deserialize_and_load(executable, jax.tree.structure((args, {})), out_tree)

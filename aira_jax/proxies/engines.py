@@ -76,6 +76,11 @@ class LayerProgram:
         kind = [self._kinds().index(primitive) for primitive, _ in slots]
         return {"kind": np.asarray(kind, np.int32), "slot": np.asarray([slot for _, slot in slots], np.int32)}
 
+    def depends_on(self) -> tuple:
+        """What the program depends on besides its arguments' shapes: less than the arrangement if that is data."""
+        shares = self.engine in (Engine.STACKED_SCAN, Engine.SHARED, Engine.UNION)
+        return self.engine, self.primitives, self._kinds() if shares else self.layers
+
     def run(self, params: Params, tables: dict[str, jax.Array], x_BTD: jax.Array) -> jax.Array:
         """The residual stream after the last layer; `params` as `pack` made them."""
         match self.engine:

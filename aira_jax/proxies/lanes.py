@@ -1,7 +1,6 @@
 """From models that shall be trained to scores: groups them, picks an engine, survives divergence and full memory."""
 
 import dataclasses
-import functools
 import importlib.metadata
 import logging
 import time
@@ -11,7 +10,8 @@ from pathlib import Path
 
 import jax
 
-from aira_jax.proxies import compile_cache, engine_table, metrics
+from aira_jax.proxies import engine_table, metrics
+from aira_jax.proxies.compile_cache import Compiler
 from aira_jax.proxies.fidelity import Preset
 from aira_jax.proxies.proxy_model import Setup
 from aira_jax.proxies.result import TaskScore, TaskStatus
@@ -42,8 +42,8 @@ def train(
     groups = defaultdict(list)
     for lane in lanes:
         groups[lane.shape].append(lane)
-    compiled = functools.partial(compile_cache.compiled, directory=programs)
-    return [scored for group in groups.values() for scored in _train_group(group, preset, layers, engine, compiled)]
+    compiler = Compiler(programs)
+    return [scored for group in groups.values() for scored in _train_group(group, preset, layers, engine, compiler)]
 
 
 def machine() -> dict[str, str]:
@@ -53,14 +53,14 @@ def machine() -> dict[str, str]:
     return {"device": f"{device.platform}:{device.device_kind}", **versions}
 
 
-def _train_group(lanes, preset, layers, engine, compiled) -> list[Scored]:
+def _train_group(lanes, preset, layers, engine, compiler) -> list[Scored]:
     device = jax.devices()[0]
     length = lanes[0].train.x.shape[1]
     choice = engine_table.choose(engine, preset, length, backend=device.platform, device=device.device_kind)
     smaller = dataclasses.replace(choice.setup, micro=max(choice.setup.micro // 4, 1))
     for setup in (choice.setup, smaller):
         try:
-            return _attempt(lanes, preset, layers, setup, compiled)
+            return _attempt(lanes, preset, layers, setup, compiler)
         except (jax.errors.JaxRuntimeError, MemoryError) as error:
             if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
                 raise
@@ -69,8 +69,10 @@ def _train_group(lanes, preset, layers, engine, compiled) -> list[Scored]:
     return [Scored(lane, worst, 0, False, 0, [], 0.0, 0.0, engine_table.describe(smaller)) for lane in lanes]
 
 
-def _attempt(lanes: Sequence[Lane], preset: Preset, layers: tuple[str, ...], setup: Setup, compiled) -> list[Scored]:
-    trainer = Trainer(preset, layers, lanes, setup, compiled)
+def _attempt(
+    lanes: Sequence[Lane], preset: Preset, layers: tuple[str, ...], setup: Setup, compiler: Compiler
+) -> list[Scored]:
+    trainer = Trainer(preset, layers, lanes, setup, compiler)
     start = time.perf_counter()
     outcomes = trainer.run(_reporter(lanes, preset))
     train_s, compile_s = (s / len(lanes) for s in (time.perf_counter() - start, trainer.compile_s))

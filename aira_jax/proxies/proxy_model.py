@@ -4,7 +4,6 @@ B rows, T length, V vocabulary.
 """
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,12 +15,11 @@ from aira_jax.models.language_model import LanguageModel
 from aira_jax.primitives.attention import AttentionImpl
 from aira_jax.primitives.block import small
 from aira_jax.primitives.linear import LinearInit
-from aira_jax.proxies import compile_cache
+from aira_jax.proxies.compile_cache import Compiler
 from aira_jax.proxies.engines import Engine, LayerProgram
 from aira_jax.proxies.fidelity import DType, Preset
 
 Tree = Any
-Compiler = Callable[..., compile_cache.Program]  # compile_cache.compiled, its directory bound
 _QUICK = {"xla_backend_optimization_level": "1"}  # the initialisation runs once
 
 
@@ -55,16 +53,17 @@ class ProxyModel:
         x_BTD = self.program.run(params["layers"], tables, x_BTD)
         return self.wrapper.apply(wrapper, x_BTD, method="decode")
 
-    def initial_params(self, seed: int, vocab: int, compiled: Compiler) -> Tree:
+    def initial_params(self, seed: int, vocab: int, compiler: Compiler) -> Tree:
         """Host arrays. Rows and columns of tokens beyond `vocab` are zero: masked logits never change them.
 
         A layer's values depend on the seed, its position and its primitive alone: equal layers of two patterns start
-        alike. `compiled` gets the programs that draw the values.
+        alike. `compiler` gets the programs that draw the values.
         """
         key, layers = jax.random.key(seed), self.program.layers
 
-        def draw(f):
-            return jax.tree.map(np.asarray, compiled(jax.jit(f).lower(key), options=_QUICK).call(key))
+        def draw(f, *depends_on):
+            program = compiler(jax.jit(f), key, depends_on=("initial", *depends_on), options=_QUICK)
+            return jax.tree.map(np.asarray, program.call(key))
 
         def ends(key, vocab=vocab):
             tokens = jnp.zeros((1, 2), jnp.int32)
@@ -79,9 +78,15 @@ class ProxyModel:
         stacked = {}
         for primitive in sorted(set(layers)):
             own = [i for i, p in enumerate(layers) if p == primitive]
-            stacked[primitive] = jax.tree.map(lambda leaf, own=own: leaf[own], draw(every_layer(primitive)))
+            stacked[primitive] = jax.tree.map(
+                lambda leaf, own=own: leaf[own],
+                draw(every_layer(primitive), self.program.primitives, primitive, len(layers)),
+            )
         full = jax.eval_shape(lambda key: ends(key, self.wrapper.vocab), key)
-        return {"wrapper": jax.tree.map(_padded, draw(ends), full), "layers": self.program.pack(stacked)}
+        return {
+            "wrapper": jax.tree.map(_padded, draw(ends, self.wrapper, vocab), full),
+            "layers": self.program.pack(stacked),
+        }
 
 
 def build(preset: Preset, layers: tuple[str, ...], *, autoencoder: bool, vocab: int, setup: Setup) -> ProxyModel:

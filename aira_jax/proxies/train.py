@@ -5,7 +5,6 @@ E lanes (task x seed, each a model of its own), N rows, S steps of an epoch, B r
 """
 
 import dataclasses
-import functools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,10 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from aira_jax.proxies import compile_cache, metrics, proxy_model
+from aira_jax.proxies import metrics, proxy_model
+from aira_jax.proxies.compile_cache import Compiler
 from aira_jax.proxies.fidelity import DType, Preset, Select
 from aira_jax.proxies.mad import IGNORED, Rows
-from aira_jax.proxies.proxy_model import Compiler, ProxyModel, Setup
+from aira_jax.proxies.proxy_model import ProxyModel, Setup
 
 Tree = Any
 
@@ -75,7 +75,7 @@ def cross_entropy(logits_BTV: jax.Array, y_BT: jax.Array) -> jax.Array:
 class Trainer:
     """The compiled programs of a group of lanes; `run` trains and scores all of them.
 
-    `compiled` compiles a lowered program, or finds it in a cache; `compile_s` are the seconds all of that took.
+    `compiler` compiles the programs or finds them in a cache; `compile_s` are the seconds all of that took.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Trainer:
         layers: tuple[str, ...],
         lanes: Sequence[Lane],
         setup: Setup,
-        compiled: Compiler | None = None,
+        compiler: Compiler,
     ):
         if len({lane.shape for lane in lanes}) != 1:
             raise ValueError("the lanes of one trainer need equal array shapes and the same kind of model")
@@ -107,12 +107,12 @@ class Trainer:
             for split in ("train", "test")
         )
         start = time.perf_counter()
-        self._compile(compiled or functools.partial(compile_cache.compiled, directory=None))
+        self._compile(compiler)
         self.compile_s = time.perf_counter() - start
 
-    def initial_state(self, compiled: Compiler) -> Tree:
+    def initial_state(self, compiler: Compiler) -> Tree:
         """Parameters and optimiser state of all lanes, leading dim E."""
-        lanes = [self.model.initial_params(lane.seed, lane.vocab, compiled) for lane in self.lanes]
+        lanes = [self.model.initial_params(lane.seed, lane.vocab, compiler) for lane in self.lanes]
         params = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *lanes)
         empty = jax.eval_shape(jax.vmap(self.optimiser.init), params)
         return params, jax.tree.map(lambda leaf: jnp.asarray(np.zeros(leaf.shape, leaf.dtype)), empty)
@@ -159,13 +159,17 @@ class Trainer:
 
     # What is compiled.
 
-    def _compile(self, compiled: Compiler) -> None:
-        with jax.default_matmul_precision("highest" if self.preset.dtype is DType.FP32 else "default"):
-            self.state = self.initial_state(compiled)
-            epoch = jax.jit(self._epoch, donate_argnums=0)
-            test = jax.jit(self._test)
-            self.train_epoch = compiled(epoch.lower(self.state, self.train_rows, *self.order(0), self.tables)).call
-            self.test = compiled(test.lower(self.state[0], self.test_rows, self.tables)).call
+    def _compile(self, compiler: Compiler) -> None:
+        p = self.preset
+        optimiser = (p.lr, p.weight_decay, p.b1, p.b2, p.eps)
+        model = (self.model.wrapper, *self.model.program.depends_on(), self.micro)
+        with jax.default_matmul_precision("highest" if p.dtype is DType.FP32 else "default"):
+            self.state = self.initial_state(compiler)
+            args = self.state, self.train_rows, *self.order(0), self.tables
+            epoch = compiler(jax.jit(self._epoch, donate_argnums=0), *args, depends_on=("epoch", model, optimiser))
+            args = self.state[0], self.test_rows, self.tables
+            self.test = compiler(jax.jit(self._test), *args, depends_on=("test", model)).call
+        self.train_epoch = epoch.call
 
     def _epoch(self, state, rows, order_ESB, passes_S, tables):
         def step(state, batch):
