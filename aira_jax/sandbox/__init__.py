@@ -1,4 +1,7 @@
-"""Runs programs that nobody should trust: limits, isolation, outcome classes."""
+"""Runs programs that nobody should trust. README.md in this folder says what is enforced where.
+
+The supervisor process passes through this file before every execution: imports stay inside `make`.
+"""
 
 BACKENDS = ("process",)
 CONTAINERS = ("apptainer", "docker")
@@ -7,17 +10,20 @@ CONTAINERS = ("apptainer", "docker")
 def make(backend: str = "process", require_isolation: bool = False):
     """The `aira_jax.sandbox.base.Sandbox` of that name.
 
-    Raises ValueError for an unknown or absent backend. With `require_isolation`, `start` raises ValueError on a machine
-    that cannot isolate processes, network and files.
+    Raises ValueError for a backend that is unknown or absent and, with `require_isolation`, on a machine that does not
+    isolate processes, network and files.
     """
     import shutil
 
+    from aira_jax.sandbox.process import ProcessSandbox
+
+    if backend in CONTAINERS and shutil.which(backend) is None:
+        raise ValueError(f"{backend} not found; install it or set sandbox.backend=process")
     if backend in CONTAINERS:
-        if shutil.which(backend) is None:
-            raise ValueError(f"{backend} not found; install it or set sandbox.backend=process")
         raise ValueError(f"sandbox.backend={backend} is not available in this version; set sandbox.backend=process")
     if backend not in BACKENDS:
         raise ValueError(f"unknown sandbox.backend {backend!r}; valid: {', '.join(BACKENDS)}")
-    from aira_jax.sandbox.process import ProcessSandbox
-
-    return ProcessSandbox(require_isolation)
+    sandbox = ProcessSandbox(require_isolation)
+    if require_isolation:
+        sandbox.probe()
+    return sandbox

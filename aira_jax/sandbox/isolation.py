@@ -13,7 +13,7 @@ from aira_jax.sandbox import linux, seccomp
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 DEVICE_GLOBS = ("/dev/nvidia*", "/dev/dri", "/dev/dxg")
-SOCKET_FOLDERS = ("/run", "/var/run")
+ALWAYS_HIDDEN = ("/run", "/var/run", "/sys/kernel/debug", "/sys/kernel/tracing", "/sys/firmware")
 ATTRIBUTES = linux.ATTR_RDONLY | linux.ATTR_NOSUID | linux.ATTR_NODEV
 
 
@@ -24,12 +24,13 @@ def confine(spec: dict, pid_ns: bool) -> dict:
     proc (booleans) and notes [str]. A step that fails after file systems were made read-only is an OSError.
     """
     notes: list[str] = []
+    hidden = [*ALWAYS_HIDDEN, *_unix_sockets(), *spec["hidden"]]
     net_ns = _permitted(lambda: linux.unshare(linux.CLONE_NEWNET, "network"), "no network namespace", notes)
     _permitted(lambda: linux.unshare(linux.CLONE_NEWIPC, "ipc"), "shared memory of other programs not isolated", notes)
     files = _permitted(_lock_files, "file systems not isolated", notes)
     proc = False
     if files:
-        _open_files(spec)
+        _open_files(spec, hidden)
         proc = pid_ns and _permitted(_mount_proc, "other processes stay visible in /proc", notes)
     else:
         _link_mounts(spec["mounts"])
@@ -67,24 +68,34 @@ def _lock_files() -> None:
     linux.set_mount_attributes("/", add=ATTRIBUTES, recursive=True)
 
 
-def _open_files(spec: dict) -> None:
-    """A small /dev, masks over sockets and `hidden`, then the work directory, `writable` and the read-only mounts.
+def _unix_sockets() -> list[str]:
+    """Paths where other programs listen. A read-only file system does not stop anyone from connecting to them."""
+    try:
+        with open("/proc/net/unix") as table:
+            return ["/" + line.rstrip("\n").partition(" /")[2] for line in table if " /" in line]
+    except FileNotFoundError:  # a kernel without them
+        return []
+
+
+def _open_files(spec: dict, hidden: list[str]) -> None:
+    """A small /dev, masks over `hidden`, then the work directory, `writable` and the read-only mounts.
 
     Descriptors are opened first, so that a kept directory below a hidden one can be put back.
     """
     kept = {path: _open(path) for path in (spec["workdir"], *spec["writable"])}
     sources = [(_open(source), target) for source, target in spec["mounts"]]
     _build_dev(spec["shm_bytes"])
-    hidden = {os.path.realpath(path) for path in (*SOCKET_FOLDERS, *spec["hidden"]) if os.path.exists(path)}
-    steps = [(path, None) for path in hidden] + list(kept.items())
+    steps = [(path, None) for path in {os.path.realpath(path) for path in hidden}] + list(kept.items())
+    masked = []
     for path, fd in sorted(steps, key=lambda step: (step[0].count("/"), step[0])):
-        if fd is None:
-            _mask(path)
-        else:
+        if fd is not None:
             os.makedirs(path, exist_ok=True)
             linux.bind(fd, path)
             linux.set_mount_attributes(path, clear=linux.ATTR_RDONLY)
-    for path in hidden:
+        elif os.path.exists(path):  # else absent, or below a mask already
+            _mask(path)
+            masked.append(path)
+    for path in masked:
         linux.set_mount_attributes(path, add=ATTRIBUTES)
     for fd, target in sources:
         linux.bind(fd, target)

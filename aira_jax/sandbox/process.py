@@ -8,11 +8,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 from aira_jax.sandbox import environment, proctree
-from aira_jax.sandbox.base import Execution, Isolation, Job, Status
+from aira_jax.sandbox.base import Execution, Isolation, Job, Limits, Status
 from aira_jax.sandbox.workdir import TMP, disarm, guard, inside, manifest, prepare
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -48,6 +49,14 @@ class ProcessSandbox:
         if self.require_isolation:
             running.require_isolation()
         return running
+
+    def probe(self) -> Isolation:
+        """What this machine enforces, found with a program that never starts. ValueError as `start`."""
+        with tempfile.TemporaryDirectory() as folder:
+            running = self.start(Job(argv=("true",), workdir=Path(folder) / "work", limits=Limits(wall_s=1)))
+            running.kill()
+            running.wait()
+        return running.isolation
 
 
 class ProcessRunning:

@@ -63,6 +63,32 @@ def needs(isolation):
     return check
 
 
+REFUSALS = {
+    # as in a container without privileges
+    "namespaces": """
+def refuse(flags, name):
+    raise OSError(1, "refused")
+linux.unshare = refuse
+""",
+    "groups": """
+cgroups.create = lambda *limits: (None, "refused")
+""",
+}
+
+
+@pytest.fixture
+def refuse(monkeypatch):
+    """`refuse("namespaces", "groups")` makes supervisors meet a machine that does not grant them."""
+
+    def change(*what: str) -> None:
+        root = Path(proctree.__file__).parents[2]
+        head = f"import sys; sys.path.append({str(root)!r}); from aira_jax.sandbox import cgroups, linux, supervisor"
+        source = "\n".join([head, *(REFUSALS[name] for name in what), "supervisor.main()"])
+        monkeypatch.setattr("aira_jax.sandbox.process._SUPERVISOR", source)
+
+    return change
+
+
 def alive_with_marker(marker: str) -> list[int]:
     """Living processes that have `marker` in their command line."""
     found = []

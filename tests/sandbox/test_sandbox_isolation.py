@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aira_jax.sandbox import environment, make
-from aira_jax.sandbox.base import Job, Limits, Mount, Status
+from aira_jax.sandbox.base import Mount, Status
 
 
 def report(lab, source: str, **job):
@@ -128,6 +128,24 @@ def test_labels_are_not_listable_by_any_path(lab, needs, tmp_path):
     assert not any("with_labels" in path for path in found)
     assert "train-content-1" in text
     assert not any("label-content" in t for t in text)
+
+
+def test_a_hidden_place_below_another_one_is_hidden_too(lab, needs, tmp_path):
+    needs("files")
+    (tmp_path / "run" / "labels").mkdir(parents=True)
+    seen = f"import json, os; print(json.dumps(os.listdir({str(tmp_path / 'run')!r})))"
+    assert report(lab, seen, hidden=(tmp_path / "run", tmp_path / "run" / "labels", tmp_path / "absent")) == []
+
+
+def test_sockets_of_other_programs_are_masked(lab, needs, tmp_path):
+    needs("files")
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        execution = lab.run(f"import socket; socket.socket(socket.AF_UNIX).connect({path!r})")
+    assert execution.status is Status.FAIL
+    assert "Error" in execution.output
 
 
 def test_a_work_directory_inside_a_hidden_directory_stays_usable(lab, needs, tmp_path):
@@ -279,36 +297,26 @@ def test_dot_entries_of_the_home_are_masked_except_what_is_needed(tmp_path, monk
     assert places == {".ssh", ".aws", ".netrc"}
 
 
-def test_require_isolation_is_an_error_where_something_is_missing(lab, monkeypatch, tmp_path):
-    monkeypatch.setattr("aira_jax.sandbox.process._SUPERVISOR", _without_namespaces())
+def test_require_isolation_is_an_error_at_once_where_something_is_missing(lab, unprivileged_machine):
     running = lab.start("pass")
     running.kill()
     running.wait()
     assert running.isolation.pid_ns is False
     assert running.isolation.files is False
     assert any("namespace" in note for note in running.isolation.notes)
-    job = Job(argv=("true",), workdir=tmp_path / "w", limits=Limits(wall_s=5))
     with pytest.raises(ValueError, match=r"require_isolation.*processes.*files"):
-        make(require_isolation=True).start(job)
+        make(require_isolation=True)
 
 
-def _without_namespaces() -> str:
-    """A supervisor on a machine that refuses every namespace, as in a container without privileges."""
-    root = Path(environment.__file__).parents[2]
-    return f"""
-import sys
-sys.path.append({str(root)!r})
-from aira_jax.sandbox import linux, supervisor
-def refuse(flags, name):
-    raise OSError(1, "refused")
-linux.unshare = refuse
-supervisor.main()
-"""
+def test_require_isolation_is_quiet_where_all_is_there(needs, isolation):
+    for what in ("pid_ns", "net", "files"):
+        needs(what)
+    assert make(require_isolation=True).probe() == isolation
 
 
 @pytest.fixture
-def unprivileged_machine(monkeypatch):
-    monkeypatch.setattr("aira_jax.sandbox.process._SUPERVISOR", _without_namespaces())
+def unprivileged_machine(refuse):
+    refuse("namespaces")
 
 
 def test_without_namespaces_the_network_is_off_by_the_filter(lab, unprivileged_machine):
