@@ -1,1 +1,1 @@
-"""AIRA-Design on Long Range Arena: data, the candidate contract, encoders, one training loop and the winning designs."""
+"""AIRA-Design on Long Range Arena: data, the candidate contract, encoders, one training loop, the winning designs."""
