@@ -21,9 +21,9 @@ PROFILES = tuple(fidelity.PRESETS)
 
 def prepare(argv: Sequence[str] | None = None) -> int:
     """prepare.py: writes what the agent may see. MAD is generated, so nothing is read."""
+    arguments = preparation.parse(argv, profiles=PROFILES)
     from aira_jax.tasks import mad_data
 
-    arguments = preparation.parse(argv, profiles=PROFILES)
     mad_data.write_agent(
         arguments.mount,
         profile=arguments.profile,
@@ -35,9 +35,9 @@ def prepare(argv: Sequence[str] | None = None) -> int:
 
 def evaluate_prepare(argv: Sequence[str] | None = None) -> int:
     """evaluate_prepare.py: writes the labels of one split, which only the evaluator may see."""
+    arguments = preparation.parse(argv, profiles=PROFILES)
     from aira_jax.tasks import mad_data
 
-    arguments = preparation.parse(argv, profiles=PROFILES)
     seed = preparation.data_seed(PUBLIC_SEED)
     mad_data.write_labels(arguments.mount, profile=arguments.profile, seed=seed, split=arguments.split)
     preparation.copy_submission(arguments, SUBMISSION)
@@ -68,16 +68,20 @@ def _score(arguments: Arguments, pattern: Pattern) -> Score:
             f"--stage={arguments.stage}: this task's submission is data, not code, so that training and scoring are "
             "one step: use --stage=all"
         )
-    if arguments.data_dir.exists():
-        from aira_jax.tasks import mad_data
+    data = _data(arguments)
+    return _train(pattern, arguments.profile, data.datasets, data.seed, arguments.seed, arguments.split)
 
-        data = mad_data.read(arguments.data_dir, profile=arguments.profile, split=arguments.split)
-        datasets, data_seed = data.datasets, data.seed
-    else:
-        datasets, data_seed = None, preparation.data_seed(PUBLIC_SEED)
-        origin = "the public seed" if data_seed == PUBLIC_SEED else preparation.HIDDEN_SEED
-        print(f"{arguments.data_dir} does not exist: generating the rows from {origin}", file=sys.stderr)
-    return _train(pattern, arguments.profile, datasets, data_seed, arguments.seed, arguments.split)
+
+def _data(arguments: Arguments):
+    """The mounted data, or where there are none, the same rows drawn anew."""
+    from aira_jax.tasks import mad_data
+
+    if arguments.data_dir.exists():
+        return mad_data.read(arguments.data_dir, profile=arguments.profile, split=arguments.split)
+    seed = preparation.data_seed(PUBLIC_SEED)
+    origin = "the public seed" if seed == PUBLIC_SEED else preparation.HIDDEN_SEED
+    print(f"{arguments.data_dir} does not exist: generating the rows from {origin}", file=sys.stderr)
+    return mad_data.Data(mad_data.make(arguments.profile, seed), seed)
 
 
 def _train(pattern: Pattern, profile: str, datasets, data_seed: int, seed: int, split: evaluation.Split) -> Score:

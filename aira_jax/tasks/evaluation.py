@@ -185,7 +185,7 @@ class Report:
 
     @contextlib.contextmanager
     def deadline(self) -> Iterator[None]:
-        """Ends the whole process when the time limit passes, even while compiled code holds the main thread."""
+        """Ends the whole process when the time limit passes, also while the main thread waits for compiled code."""
         limit_s = self._arguments.time_limit_s
         if limit_s is None:
             yield

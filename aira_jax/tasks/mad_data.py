@@ -33,9 +33,15 @@ class Data:
     seed: int
 
 
+def make(profile: str, seed: int) -> dict[str, mad.Dataset]:
+    """All rows of all tasks of a profile, drawn anew; nothing is written to a disk."""
+    preset = fidelity.get(profile)
+    return {task: mad.make(task, preset.train, preset.test, seed, **preset.fields(task)) for task in preset.tasks}
+
+
 def write_agent(mount: Path, *, profile: str, seed: int, self_reported: bool = False) -> None:
     """Writes train/, validation/ and test/ into `mount`; validation labels only if the agent measures itself."""
-    datasets = _make(profile, seed)
+    datasets = make(profile, seed)
     for task, data in datasets.items():
         fit, held = (data.train[rows] for rows in mad.validation_indices(len(data.train)))
         _save(mount / "train", task, vars(fit))
@@ -46,7 +52,7 @@ def write_agent(mount: Path, *, profile: str, seed: int, self_reported: bool = F
 
 def write_labels(mount: Path, *, profile: str, seed: int, split: Split) -> None:
     """Writes the labels of `split` into `mount`; those of the test split include the validation labels."""
-    datasets = _make(profile, seed)
+    datasets = make(profile, seed)
     folder = mount / LABELS[split]
     for task, data in datasets.items():
         held = data.train[mad.validation_indices(len(data.train))[1]]
@@ -90,11 +96,6 @@ def read_self_reported(data_dir: Path) -> tuple[Data, str]:
         labels[task] = {"validation_y": held["y"], "validation_probe": held["probe"]}
     digest = manifest["tasks"][min(manifest["tasks"])]["digest"]
     return Data(_datasets(data_dir, manifest, labels), int(digest[:15], 16)), manifest["profile"]
-
-
-def _make(profile: str, seed: int) -> dict[str, mad.Dataset]:
-    preset = fidelity.get(profile)
-    return {task: mad.make(task, preset.train, preset.test, seed, **preset.fields(task)) for task in preset.tasks}
 
 
 def _datasets(data_dir: Path, manifest: Mapping[str, Any], labels: Mapping[str, Mapping]) -> dict[str, mad.Dataset]:

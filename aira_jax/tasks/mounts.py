@@ -137,11 +137,21 @@ class _Place:
             self._run(script, command)
             _make_read_only(mount)
             (temporary / MARKER).write_text(json.dumps(self.marker, sort_keys=True), encoding="utf-8")
-            _move(temporary, final)
+            self._move(temporary, final)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        if not self._is_complete(final):
-            raise ValueError(f"{final} could not be replaced; remove it and try again")
+
+    def _move(self, temporary: Path, final: Path) -> None:
+        """Puts a finished folder into its place. What another process finished meanwhile stays; a damaged one goes."""
+        try:
+            os.rename(temporary, final)
+        except OSError:
+            if self._is_complete(final):
+                return
+            damaged = Path(tempfile.mkdtemp(dir=final.parent, prefix=".damaged-"))
+            os.rename(final, damaged / "old")
+            shutil.rmtree(damaged, ignore_errors=True)
+            os.rename(temporary, final)
 
     def _is_complete(self, final: Path) -> bool:
         try:
@@ -150,10 +160,7 @@ class _Place:
             return False
 
     def _run(self, script: str, flags: Sequence[str]) -> None:
-        env = {name: value for name, value in os.environ.items() if name != HIDDEN_SEED}
-        env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PACKAGE_ROOT), env.get("PYTHONPATH"))))
-        if self.hidden_seed is not None:
-            env[HIDDEN_SEED] = str(self.hidden_seed)
+        env = script_environment() | ({} if self.hidden_seed is None else {HIDDEN_SEED: str(self.hidden_seed)})
         command = [sys.executable, str(self.task.folder / script), *flags]
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -163,21 +170,13 @@ class _Place:
             )
 
 
+def script_environment() -> dict[str, str]:
+    """The environment of a task's own script: it finds this package, and it has no hidden seed."""
+    env = {name: value for name, value in os.environ.items() if name != HIDDEN_SEED}
+    return env | {"PYTHONPATH": os.pathsep.join(filter(None, (str(PACKAGE_ROOT), env.get("PYTHONPATH"))))}
+
+
 def _make_read_only(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file():
             path.chmod(0o444)
-
-
-def _move(temporary: Path, final: Path) -> None:
-    """Puts a finished folder into its place. What another process finished meanwhile stays; a damaged one goes."""
-    try:
-        os.rename(temporary, final)
-    except OSError:
-        if not final.is_dir():
-            raise
-        if not (final / MARKER).exists():
-            damaged = Path(tempfile.mkdtemp(dir=final.parent, prefix=".damaged-"))
-            os.rename(final, damaged / "old")
-            shutil.rmtree(damaged, ignore_errors=True)
-            os.rename(temporary, final)
