@@ -261,7 +261,10 @@ class _Bench:
         command = [sys.executable, *python, str(self.task.folder / script), *flags]
         env = mounts.script_environment()
         limit = self.task.limits["score_s"]
-        return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=limit, check=False)
+        try:
+            return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=limit, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise _Broken(f"{script} ran longer than limits.score_s = {limit:g} s") from error
 
 
 def _candidate(path: Path, artifact: str) -> dict[str, str]:

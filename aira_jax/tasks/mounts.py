@@ -47,14 +47,14 @@ class Prepared:
 def prepare(
     task: "Task",
     profile: str,
-    data_root: str | Path | None = None,
+    data_root: str | Path,
     hidden_seed: int | None = None,
     self_reported: bool = False,
 ) -> Prepared:
     """Makes the data that a search needs, unless they are there. Test labels are not made.
 
-    `data_root` None or "" is ~/.cache/aira_jax. `hidden_seed` replaces the public data seed. With `self_reported` the
-    agent's validation rows are labelled. Raises ValueError for an unknown profile or when a task's script fails.
+    `hidden_seed` replaces the public data seed; use 64 random bits. `self_reported`: the agent's validation rows are
+    labelled. Raises ValueError for an unknown profile or when a task's script fails.
     """
     place = _Place.of(task, profile, data_root, hidden_seed, self_reported)
     place.build_agent()
@@ -66,7 +66,7 @@ def prepare(
 def prepare_test(
     task: "Task",
     profile: str,
-    data_root: str | Path | None = None,
+    data_root: str | Path,
     hidden_seed: int | None = None,
     self_reported: bool = False,
 ) -> Prepared:
@@ -95,8 +95,7 @@ class _Place:
         seed = "public" if hidden_seed is None else hashlib.sha256(b"data seed %d" % hidden_seed).hexdigest()
         scripts = task.preparation_sha
         marker = {"scripts": scripts, "profile": profile, "seed": seed, "self_reported": self_reported}
-        root = Path(data_root) if data_root else Path.home() / ".cache" / "aira_jax"
-        return cls(task, root.absolute(), marker, hidden_seed)
+        return cls(task, Path(data_root).absolute(), marker, hidden_seed)
 
     @property
     def key(self) -> str:

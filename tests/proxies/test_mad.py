@@ -207,6 +207,25 @@ def test_every_preset_can_be_generated(task, preset):
     assert data.train.x.shape == (3, preset.seq_len[task] - shift)
 
 
+VARIANTS = [
+    *(("in-context-recall", field, v) for field, v in [("vocab", 32), ("vocab", 128), ("seq_len", 1024)]),
+    *(("fuzzy-in-context-recall", field, v) for field, v in [("vocab", 32), ("vocab", 64), ("seq_len", 1024)]),
+    *(("noisy-in-context-recall", field, v) for field, v in [("vocab", 144), ("seq_len", 512), ("frac_noise", 0.8)]),
+    *(("memorization", "vocab", v) for v in (512, 8192)),
+    *(("compression", field, v) for field, v in [("vocab", 128), ("seq_len", 256)]),
+    *(("selective-copying", field, v) for field, v in [("vocab", 128), ("seq_len", 1024), ("n_copy", 96)]),
+]
+
+
+@pytest.mark.parametrize(("task", "field", "value"), VARIANTS)
+def test_difficulty_variants_can_be_generated(task, field, value):
+    data = mad.make(task, 2, 2, **{field: value})
+    length = mad.resolve(task, {field: value})["seq_len"]
+    assert data.train.x.shape[1] in (length, length - 1)
+    assert data.test.x.max() < data.vocab == mad.resolve(task, {field: value})["vocab"]
+    assert (data.test.y != mad.IGNORED).any(axis=1).all()
+
+
 @pytest.mark.parametrize("task", mad.TASKS)
 def test_train_rows_do_not_depend_on_the_number_of_test_rows(task):
     alone, both = mad.make(task, 20, 0, seed=3, **SMALL[task]), mad.make(task, 20, 30, seed=3, **SMALL[task])

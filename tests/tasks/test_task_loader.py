@@ -225,6 +225,21 @@ def test_damaged_data_are_made_again(toy, tmp_path, damage):
     assert (again.agent / "train" / "x.txt").exists()
 
 
+def test_two_preparations_at_once_make_one_folder(toy, tmp_path, monkeypatch):
+    """The other process finishes while this one still runs its script."""
+    run_script, inner = mounts._Place._run, []
+
+    def interrupted(place, script, flags):
+        run_script(place, script, flags)
+        if not inner:
+            inner.append(script)
+            inner.append(loader.prepare(toy, "smoke", tmp_path / "data"))
+
+    monkeypatch.setattr(mounts._Place, "_run", interrupted)
+    assert loader.prepare(toy, "smoke", tmp_path / "data") == inner[1]
+    assert [path.name for path in inner[1].agent.parent.parent.iterdir()] == [inner[1].agent.parent.name]
+
+
 def test_a_failing_script_leaves_nothing_and_is_quoted(tmp_path):
     task = loader.load_folder(toy_task.make(tmp_path, prepare=toy_task.PREPARE + "raise SystemExit('no space left')\n"))
     with pytest.raises(ValueError, match="ended with exit code 1:\nno space left"):
