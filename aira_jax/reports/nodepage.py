@@ -26,6 +26,14 @@ class Table:
 
 
 @dataclasses.dataclass(frozen=True)
+class Curve:
+    """A training curve: SVG path data and its ends in words."""
+
+    path: str
+    ends: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Output:
     title: str
     facts: str
@@ -54,11 +62,11 @@ class NodePage:
     analysis: str
     message: str
     diff: tuple[tuple[str, str], ...]
-    diff_against: str
     files: tuple[tuple[str, str], ...]
     tables: tuple[Table, ...]
-    details: tuple[tuple[str, str], ...]
-    curve: str
+    facts: tuple[tuple[str, str], ...]
+    more_facts: tuple[tuple[str, str], ...]
+    curve: Curve | None
     outputs: tuple[Output, ...]
     cost: tuple[tuple[str, str], ...]
     wall: str
@@ -93,15 +101,15 @@ def page(view: NodeView, run: RunView, share: float) -> NodePage:
         plan=cut(node.plan, limit["plan"], f"{folder}/plan.md"),
         analysis=cut(node.summary, limit["analysis"], f"{folder}/result.json"),
         message=cut(node.message, limit["analysis"], f"{folder}/result.json"),
-        diff=_diff_lines(cut(diff(run.parent_files(view), node.files), limit["diff"], f"{folder}/diff.patch")),
-        diff_against=f"node {node.parents[0]}" if node.parents else "nothing (a draft)",
+        diff=_diff_lines(_change_of(view, run, limit["diff"], folder)),
         files=tuple(
             (visible(path), cut(text, limit["files"] // len(node.files), f"{folder}/files/"))
             for path, text in sorted(node.files.items())
         ),
         tables=tuple(_tables(view, parent)),
-        details=tuple(_details(scored.result)) if scored else (),
-        curve=charts.sparkline(scored.result.get("curve") or ()) if scored else "",
+        facts=tuple(_facts(scored.result)) if scored else (),
+        more_facts=tuple(_more_facts(scored.result)) if scored else (),
+        curve=_curve(scored.result) if scored else None,
         outputs=tuple(_output(e, limit["output"] // len(view.executions), folder) for e in view.executions),
         cost=tuple(_cost(view)),
         wall=seconds(node.wall_s),
@@ -147,22 +155,39 @@ def _change(value: Any, before: Any) -> str:
     return f"{value - before:+.4f}" if isinstance(value, int | float) and isinstance(before, int | float) else "–"
 
 
-def _details(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Single facts of the evaluator's result: its own, then those of `extra` and of the groups in it."""
-    extra = result.get("extra") or {}
-    groups = [{name: result.get(name) for name in OWN_FACTS}, extra, *filter(_is_group, extra.values())]
-    facts = {name: value for group in reversed(groups) for name, value in group.items() if _is_fact(value)}
-    for name in sorted(facts, key=lambda name: (name not in OWN_FACTS, name)):
-        value = facts[name]
-        yield visible(name), f"{value:,}" if type(value) is int else one_line(str(value), 300)
+def _facts(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Single facts of the evaluator's result: its own, and the task's in `extra`."""
+    yield from _told({name: result.get(name) for name in OWN_FACTS})
+    yield from _told(result.get("extra") or {})
 
 
-def _is_group(value: Any) -> bool:
-    return isinstance(value, Mapping)
+def _more_facts(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Those in the groups of `extra`."""
+    for group in (result.get("extra") or {}).values():
+        if isinstance(group, Mapping):
+            yield from _told(dict(sorted(group.items())))
 
 
-def _is_fact(value: Any) -> bool:
-    return value is not None and not isinstance(value, Mapping | list)
+def _told(group: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in group.items():
+        if isinstance(value, float):
+            yield visible(name), f"{value:.6g}"
+        elif isinstance(value, str | int):
+            yield visible(name), f"{value:,}" if type(value) is int else one_line(str(value), 300)
+
+
+def _curve(result: Mapping[str, Any]) -> Curve | None:
+    curve = result.get("curve") or ()
+    path = charts.sparkline(curve)
+    values = [y for _, y in curve if y is not None]
+    return Curve(path, f"{values[0]:.4g} to {values[-1]:.4g}") if path else None
+
+
+def _change_of(view: NodeView, run: RunView, limit: int, folder: str) -> str:
+    """The diff to the parent; a draft has none, its files say all."""
+    if not view.node.parents:
+        return ""
+    return cut(diff(run.parent_files(view), view.node.files), limit, f"{folder}/diff.patch")
 
 
 def _output(execution: Execution, limit: int, folder: str) -> Output:

@@ -17,7 +17,9 @@ def seconds(value: float) -> str:
 
 
 def dollars(value: float | None) -> str:
-    return "unpriced" if value is None else f"${value:,.2f}" if value >= 1 else f"${value:.4f}"
+    if value is None:
+        return "unpriced"
+    return f"${value:,.2f}" if value >= 1 else f"${value:.4f}" if value else "$0"
 
 
 def amount(axis: str, value: float | None) -> str:
