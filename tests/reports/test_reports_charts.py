@@ -3,14 +3,17 @@
 import math
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aira_jax.reports import charts
 
+STEADY = settings(deadline=None, max_examples=60)  # no example may fail because the machine is busy
+
 finite = st.floats(-1e6, 1e6, allow_nan=False).map(lambda x: round(x, 6))
 
 
+@STEADY
 @given(finite, st.floats(1e-3, 1e6))
 def test_ticks_are_round_even_and_inside(low, width):
     values = charts.ticks(low, low + width)
@@ -20,6 +23,7 @@ def test_ticks_are_round_even_and_inside(low, width):
     assert round(step / 10 ** math.floor(math.log10(step) + 1e-9), 6) in (1, 2, 5)
 
 
+@STEADY
 @given(st.lists(finite, min_size=1, max_size=20), st.booleans())
 def test_a_span_holds_every_value_and_is_never_empty(values, negative):
     low, high = charts.span(values)

@@ -3,10 +3,12 @@
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aira_jax.reports.layout import ROOT, tidy
+
+STEADY = settings(deadline=None, max_examples=60)  # no example may fail because the machine is busy
 
 
 @st.composite
@@ -23,6 +25,7 @@ def spine_to(node, parents):
     return line
 
 
+@STEADY
 @given(forests(), st.data())
 def test_no_two_nodes_share_a_place_and_children_stand_right_of_their_parent(parents, data):
     layout = tidy(parents, spine_to(data.draw(st.integers(0, len(parents) - 1)), parents))
@@ -35,6 +38,7 @@ def test_no_two_nodes_share_a_place_and_children_stand_right_of_their_parent(par
     assert all(0 <= x < layout.width and 0 <= y <= layout.height - 1 for x, y in layout.at.values())
 
 
+@STEADY
 @given(forests(), st.data())
 def test_the_way_to_the_chosen_node_is_a_straight_line(parents, data):
     spine = spine_to(data.draw(st.integers(0, len(parents) - 1)), parents)
@@ -43,6 +47,7 @@ def test_the_way_to_the_chosen_node_is_a_straight_line(parents, data):
     assert sorted(layout.at[node][0] for node in spine) == list(range(1, len(spine) + 1))
 
 
+@STEADY
 @given(forests(), st.data())
 def test_every_node_hangs_from_at_most_one_row_and_its_row_is_its_parents(parents, data):
     layout = tidy(parents, spine_to(data.draw(st.integers(0, len(parents) - 1)), parents))
