@@ -24,7 +24,7 @@ class Statistic:
 
 
 def sample(n: int, layers: int = 16, seed: int = 0) -> list[Pattern]:
-    """`n` distinct patterns of attention and MLP layers; 2 to layers - 2 of them attention, every count alike likely."""
+    """`n` distinct patterns of attention and MLP layers; 2 to layers - 2 are attention, all counts alike likely."""
     g = np.random.default_rng(seed)
     found: dict[Pattern, None] = {}
     while len(found) < n:
