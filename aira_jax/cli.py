@@ -15,13 +15,13 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
 
     def guarded(argv: Sequence[str]) -> int | None:
         if len(argv) > 1:
-            return _complain(f"unexpected argument {argv[1]!r}: flags are written --name=value (see --help)")
+            return complain(f"unexpected argument {argv[1]!r}: flags are written --name=value (see --help)")
         try:
             return main(argv)
         except ValueError as error:
             if _DEBUG.value:
                 raise
-            return _complain(str(error))
+            return complain(str(error))
 
     app.run(guarded, flags_parser=_parse)
 
@@ -30,9 +30,16 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:
-        sys.exit(_complain(f"{error} (see --help)"))
+        sys.exit(complain(f"{_last_line(error)} (see --help)"))
 
 
-def _complain(message: str) -> int:
+def _last_line(error: flags.Error) -> str:
+    """The message without the traceback that a failing config file brings along."""
+    text = str(error).strip()
+    return text.splitlines()[-1].strip() if "Traceback" in text else text
+
+
+def complain(message: str) -> int:
+    """Prints a message for the user; returns the exit code of bad input."""
     print(f"error: {message}", file=sys.stderr)
     return BAD_INPUT

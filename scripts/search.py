@@ -11,16 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
-from ml_collections import config_flags
 
-from aira_jax import cli
+from aira_jax import cli, config_flag
 from aira_jax.reports import derived, terminal
 from aira_jax.search import run
 from aira_jax.search.events import DamagedLog
 
-CONFIG = config_flags.DEFINE_config_file(
-    "config", str(Path(__file__).parents[1] / "configs" / "search.py"), "Config file, optionally with :variant."
-)
+CONFIG = config_flag.define(Path(__file__).parents[1] / "configs" / "search.py")
 WORKDIR = flags.DEFINE_string("workdir", "runs", "Where runs lie.")
 TRUNCATE = flags.DEFINE_integer(
     "truncate_at_seq", None, "Continue a branch copy that holds the records before this one.", lower_bound=1

@@ -33,8 +33,8 @@ class LabRunning:
     isolation = Isolation(True, True, True, "cgroup2")
     pid, pid_starttime = 2**30, 0
 
-    def __init__(self, job: Job, before):
-        self.job, self._before, self._killed = job, before, threading.Event()
+    def __init__(self, job: Job, lab):
+        self.job, self._lab, self._killed = job, lab, threading.Event()
 
     def go(self):
         pass
@@ -45,7 +45,7 @@ class LabRunning:
     def wait(self) -> Execution:
         flags = dict(zip(self.job.argv[2::2], self.job.argv[3::2], strict=True))
         start = time.monotonic()
-        pause = self._before(self.job, flags) or 0.0
+        pause = self._lab.before(self.job, flags) or 0.0
         self._killed.wait(min(pause, self.job.limits.wall_s))
         wall_s = time.monotonic() - start
         ended = "cancelled" if self._killed.is_set() else "wall" if pause > self.job.limits.wall_s else None
@@ -54,6 +54,8 @@ class LabRunning:
         code, result = EVALUATE(
             self.job.workdir / "answer.txt", flags["--stage"], flags["--split"], int(flags["--seed"])
         )
+        if flags["--split"] == "test" and self._lab.test_value is not None:
+            result["value"] = next(self._lab.test_value)
         (self.job.workdir / "result.json").write_text(json.dumps(result))
         text = (result["message"] or "ok") + "\n"
         return Execution(Status.FAIL if code else Status.OK, code, None, wall_s, 0.0, 0, text, "", 0)
@@ -61,9 +63,10 @@ class LabRunning:
 
 @dataclasses.dataclass
 class LabSandbox:
-    """`before(job, flags)` sees every execution and may return seconds to sleep."""
+    """`before(job, flags)` sees every execution and may return seconds to sleep; `test_value` replaces test scores."""
 
     before: object = staticmethod(lambda job, flags: None)
+    test_value: object = None
     jobs: list = dataclasses.field(default_factory=list)
     backend: str = "lab"
 
@@ -71,7 +74,7 @@ class LabSandbox:
         for path, text in job.files.items():
             (job.workdir / path).write_text(text)
         self.jobs.append(job)
-        return LabRunning(job, self.before)
+        return LabRunning(job, self)
 
 
 def config(root: Path, **options):
