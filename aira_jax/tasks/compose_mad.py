@@ -6,6 +6,7 @@ Numpy and jax are imported when they are needed: the static check of a submissio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aira_jax import patterns
 from aira_jax.patterns import Pattern
@@ -13,6 +14,9 @@ from aira_jax.proxies import fidelity
 from aira_jax.tasks import evaluation, preparation
 from aira_jax.tasks.compose import SUBMISSION, PatternSpace
 from aira_jax.tasks.evaluation import Arguments, CandidateError, Failure, Score
+
+if TYPE_CHECKING:
+    from aira_jax.tasks.mad_data import Data
 
 METRIC = "Accuracy"
 PUBLIC_SEED = 12345
@@ -49,17 +53,20 @@ def evaluate(space: PatternSpace, argv: Sequence[str] | None = None) -> int:
     return evaluation.run(METRIC, submission=SUBMISSION, profiles=PROFILES, check=space.read, score=_score, argv=argv)
 
 
-def train_and_score(architecture: str, *, data_dir: str | Path = "data", seed: int = 0) -> float:
+def train_and_score(
+    architecture: str, *, data_dir: str | Path = "data", seed: int = 0, cache_dir: str | Path = ".cache"
+) -> float:
     """An agent's own measurement: trains a pattern on the train rows, scores it on the validation rows.
 
     Needs validation labels in `data_dir`, which are there only when the search is steered by what candidates measure
-    themselves. Returns the mean accuracy in [0, 1]. Raises PatternError, EvaluatorError or CandidateError.
+    themselves. Results are kept in `cache_dir`, since the evaluator's own cache is out of an agent's reach. Returns the
+    mean accuracy in [0, 1]. Raises PatternError, EvaluatorError or CandidateError.
     """
     from aira_jax.tasks import mad_data
 
     pattern = patterns.parse(architecture)
     data, profile = mad_data.read_self_reported(Path(data_dir))
-    return _train(pattern, profile, data.datasets, data.seed, seed, evaluation.Split.VALIDATION).value
+    return _train(pattern, profile, data, seed, evaluation.Split.VALIDATION, cache_dir=Path(cache_dir)).value
 
 
 def _score(arguments: Arguments, pattern: Pattern) -> Score:
@@ -68,11 +75,10 @@ def _score(arguments: Arguments, pattern: Pattern) -> Score:
             f"--stage={arguments.stage}: this task's submission is data, not code, so that training and scoring are "
             "one step: use --stage=all"
         )
-    data = _data(arguments)
-    return _train(pattern, arguments.profile, data.datasets, data.seed, arguments.seed, arguments.split)
+    return _train(pattern, arguments.profile, _data(arguments), arguments.seed, arguments.split)
 
 
-def _data(arguments: Arguments):
+def _data(arguments: Arguments) -> "Data":
     """The mounted data, or where there are none, the same rows drawn anew."""
     from aira_jax.tasks import mad_data
 
@@ -84,16 +90,19 @@ def _data(arguments: Arguments):
     return mad_data.Data(mad_data.make(arguments.profile, seed), seed)
 
 
-def _train(pattern: Pattern, profile: str, datasets, data_seed: int, seed: int, split: evaluation.Split) -> Score:
+def _train(
+    pattern: Pattern, profile: str, data: "Data", seed: int, split: evaluation.Split, cache_dir: Path | None = None
+) -> Score:
     from aira_jax.proxies import evaluator
 
     result = evaluator.evaluate(
         pattern,
         preset=fidelity.get(profile),
-        datasets=datasets,
-        data_seed=data_seed,
+        datasets=data.datasets,
+        data_seed=data.seed,
         eval_seed=seed,
         split=split.value,
+        cache_dir=cache_dir,
     )
     details = {"canonical": pattern.canonical(), "proxy": result.to_json()}
     failures = {evaluator.TaskStatus.DIVERGED: Failure.NAN, evaluator.TaskStatus.OOM: Failure.OOM}
