@@ -3,13 +3,14 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from aira_jax.reports import html
 from aira_jax.reports.diff import diff
 from aira_jax.reports.runview import NodeView, RunView
+from aira_jax.search import events
 
 REPORT = "report.html"
 
@@ -18,23 +19,26 @@ def rebuild(run_dir: Path | str, max_bytes: int = html.MAX_BYTES) -> Path:
     """Write config.json, nodes/, best/, submission/ and report.html anew from events.jsonl and blobs/ alone.
 
     The same log gives the same bytes. `max_bytes` bounds the text shown in the report (the folders hold all of it).
-    Returns the path of report.html. Raises ValueError when `run_dir` holds no log, and the log's own errors.
+    Returns the path of report.html. Raises ValueError when `run_dir` holds no run or cannot be written, DamagedLog
+    when the log cannot be trusted.
     """
     run_dir = Path(run_dir)
-    if not (run_dir / "events.jsonl").is_file():
-        raise ValueError(
-            f"{run_dir}: no events.jsonl there; name the folder of one run, <workdir>/<task>/<agent>/seed_<k>"
-        )
     run = RunView.read(run_dir)
-    _write(run_dir / "config.json", _json(run.config))
-    _replace(
-        run_dir / "nodes",
-        {f"{view.node.id:04d}/{path}": text for view in run.nodes for path, text in node_files(view, run).items()},
-    )
-    _replace(run_dir / "best", run.best.node.files if run.best else {})
-    _replace(run_dir / "submission", run.submitted.node.files if run.submitted else {})
-    _write(run_dir / REPORT, html.render(run, max_bytes=max_bytes))
+    try:
+        _write(run_dir / "config.json", _json(run.config))
+        _replace(run_dir / "nodes", _all_node_files(run))
+        _replace(run_dir / "best", run.best.node.files.items() if run.best else ())
+        _replace(run_dir / "submission", run.submitted.node.files.items() if run.submitted else ())
+        _write(run_dir / REPORT, html.render(run, max_bytes=max_bytes))
+    except OSError as error:
+        raise events.WriteFailed(Path(error.filename or run_dir), error) from error
     return run_dir / REPORT
+
+
+def _all_node_files(run: RunView) -> Iterator[tuple[str, str]]:
+    for view in run.nodes:
+        for path, text in node_files(view, run).items():
+            yield f"{view.node.id:04d}/{path}", text
 
 
 def node_files(view: NodeView, run: RunView) -> dict[str, str]:
@@ -52,12 +56,12 @@ def _json(value: Any) -> str:
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _replace(folder: Path, files: Mapping[str, str]) -> None:
+def _replace(folder: Path, files: Iterable[tuple[str, str]]) -> None:
     """Make `folder` hold exactly `files`; an older folder stays until the new one is complete."""
     fresh = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()
-    for path, text in files.items():
+    for path, text in files:
         _write(fresh / _inside(path), text)
     if folder.exists():
         shutil.rmtree(folder)

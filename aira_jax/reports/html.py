@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import resources
+from statistics import fmean
 
 import jinja2
 from markupsafe import Markup
@@ -23,7 +24,7 @@ from aira_jax.reports.nodepage import page
 from aira_jax.reports.numbers import AXES, amount, dollars, number, seconds, spent_of
 from aira_jax.reports.runview import Point, RunView
 from aira_jax.reports.text import one_line, visible
-from aira_jax.reports.verdict import verdict
+from aira_jax.reports.verdict import scores_by_seed, verdict
 
 MAX_BYTES = 12_000_000  # of candidates' and models' text; the rest of a report takes about 5 kB per node
 
@@ -73,6 +74,7 @@ def render(run: RunView, max_bytes: int = MAX_BYTES) -> str:
         title=f"{run.start['task']}, {run.start['agent']}, seed {run.start['seed']}",
         metric=run.start.get("metric", "fitness"),
         state=state(run),
+        submitted_test=submitted_test(run),
         verdict=verdict(run),
         drawing=draw(run) if run.nodes else None,
         curves=curves(run),
@@ -95,6 +97,16 @@ def headline_cost(run: RunView) -> str:
     if run.tests.device_s:
         words.append(f"test scoring {seconds(run.tests.device_s)} apart")
     return " · ".join(words)
+
+
+def submitted_test(run: RunView) -> tuple[str, str]:
+    """The test score of the submitted node, and over which seeds: the mean and range where it was repeated."""
+    values = list(scores_by_seed(run.submitted, run).get("test", {}).values()) if run.submitted else []
+    if not values:
+        return number(None), "not scored on test" if run.submitted else "nothing submitted"
+    if len(values) == 1:
+        return number(values[0]), "one seed"
+    return number(fmean(values)), f"mean of {len(values)} seeds, {min(values):.4f} to {max(values):.4f}"
 
 
 def state(run: RunView) -> State:

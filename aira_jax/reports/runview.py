@@ -31,7 +31,7 @@ class Call:
 
 @dataclasses.dataclass(frozen=True)
 class Execution:
-    """One program run. `output` is all that was kept; `isolation` is what the machine really enforced."""
+    """One program run. `isolation`: what the machine really enforced. `blob`: an output too long for its record."""
 
     phase: str
     seed: int
@@ -43,9 +43,15 @@ class Execution:
     cpu_s: float
     device_s: float
     peak_bytes: int
-    output: str
     result: Mapping[str, Any]
     isolation: Mapping[str, Any]
+    printed: str
+    blob: Path | None
+
+    @property
+    def output(self) -> str:
+        """All output that was kept, read when it is asked for: a run may have a gigabyte of it."""
+        return self.blob.read_bytes().decode("utf-8", "replace") if self.blob else self.printed
 
     @property
     def split(self) -> str:
@@ -112,7 +118,11 @@ class NodeView:
             "wall_s": node.wall_s,
             "device_s": node.device_s,
             "executions": [
-                {field.name: getattr(e, field.name) for field in dataclasses.fields(e) if field.name != "output"}
+                {
+                    field.name: getattr(e, field.name)
+                    for field in dataclasses.fields(e)
+                    if field.name not in ("printed", "blob")
+                }
                 for e in self.executions
             ],
         }
@@ -151,7 +161,9 @@ class RunView:
             raise ValueError(
                 f"{run_dir}: its log holds no run_start record, so no run began there; start one with search.py"
             )
-        return fold(records, events.Blobs(Path(run_dir) / "blobs"))
+        blobs = events.Blobs(Path(run_dir) / "blobs")
+        _check_blobs(records, blobs.folder)
+        return fold(records, blobs)
 
     @property
     def best(self) -> NodeView | None:
@@ -169,6 +181,17 @@ class RunView:
     def parent_files(self, view: NodeView) -> Mapping[str, str]:
         """The files that a candidate was made from: its first parent's, none for a draft."""
         return self.tree.nodes[view.node.parents[0]].files if view.node.parents else {}
+
+
+def _check_blobs(records: Sequence[Record], folder: Path) -> None:
+    present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    for record in records:
+        for sha in events.named_blobs(record):
+            if sha not in present:
+                raise events.DamagedLog(
+                    f"{folder / sha} is missing, and record {record['seq']} names it\n"
+                    "    bring the file back from a copy of the run directory; nothing was changed"
+                )
 
 
 def fold(records: Sequence[Record], blobs: events.Blobs) -> RunView:
@@ -264,7 +287,6 @@ def _pairs(starts: Sequence[Record], ends: Sequence[Record]) -> list[tuple[Recor
 
 
 def _execution(start: Record, end: Record, blobs: events.Blobs) -> Execution:
-    output = _read(blobs, end["output_blob"]) if end.get("output_blob") else end.get("head", "") + end.get("tail", "")
     return Execution(
         phase=end["phase"],
         seed=end.get("seed") or 0,
@@ -276,14 +298,11 @@ def _execution(start: Record, end: Record, blobs: events.Blobs) -> Execution:
         cpu_s=end.get("cpu_s") or 0.0,
         device_s=end.get("device_s") or 0.0,
         peak_bytes=end.get("peak_bytes") or 0,
-        output=output,
         result=end.get("result") or {},
         isolation=start.get("isolation", {}),
+        printed=end.get("head", "") + end.get("tail", ""),
+        blob=blobs.folder / end["output_blob"] if end.get("output_blob") else None,
     )
-
-
-def _read(blobs: events.Blobs, sha: str) -> str:
-    return (blobs.folder / sha).read_bytes().decode("utf-8", "replace")
 
 
 def _call(record: Record) -> Call:

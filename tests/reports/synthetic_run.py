@@ -177,7 +177,7 @@ class Search:
             node=node,
             role="propose",
             attempt=attempt,
-            prompt_sha="cd" * 32,
+            prompt_sha=self.log.blob(self.text(f"prompt of node {node}")),
             backend=self.shape.backend,
             model="claude-opus-4-5",
             params={"max_tokens": 16000},

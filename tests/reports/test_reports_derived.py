@@ -106,7 +106,7 @@ def test_the_script_prints_the_path_last(own_run):
 def test_the_script_ends_with_2_where_there_is_no_run(tmp_path):
     done = script(f"--run={tmp_path}")
     assert done.returncode == 2
-    assert "no events.jsonl" in done.stderr
+    assert "does not exist; name a run directory" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -120,6 +120,20 @@ def test_the_script_ends_with_4_on_a_damaged_log_and_changes_nothing(own_run):
     assert done.returncode == 4
     assert "line 1" in done.stderr
     assert contents(own_run) == before
+
+
+def test_a_missing_blob_is_named_before_anything_is_written(own_run):
+    blob = sorted((own_run / "blobs").iterdir())[0]
+    blob.unlink()
+    with pytest.raises(events.DamagedLog, match=blob.name):
+        derived.rebuild(own_run)
+    assert not (own_run / "nodes").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(own_run):
+    (own_run / ".best.new").write_text("in the way of a folder")
+    with pytest.raises(ValueError, match=r"cannot write .*best"):
+        derived.rebuild(own_run)
 
 
 def test_reports_import_neither_jax_nor_flax():

@@ -142,6 +142,14 @@ def test_the_page_states_what_a_reader_must_know(small_html, small_view):
         assert words in small_html
 
 
+def test_repeated_test_scores_of_the_submission_are_a_mean_and_a_range(small_html, small_view):
+    score = small_view.tests.scores[small_view.submitted.node.id]
+    values = [score.value, *score.repeats.values()]
+    assert len(values) == 3
+    assert f"<dd>{sum(values) / 3:.4f}</dd>" in small_html
+    assert f"mean of 3 seeds, {min(values):.4f} to {max(values):.4f}</dd>" in small_html
+
+
 def test_the_same_log_gives_the_same_page(small_run, small_html):
     assert report.render(RunView.read(small_run)) == small_html
 
