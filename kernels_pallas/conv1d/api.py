@@ -13,7 +13,7 @@ from kernels_pallas.common.dispatch import Impl
 from kernels_pallas.common.errors import activation_dtype, bind, fail, integer, positive, same_dtype
 from kernels_pallas.common.numerics import wide
 from kernels_pallas.common.specs import ConvSpec
-from kernels_pallas.conv1d import reference, support, xla
+from kernels_pallas.conv1d import pallas_triton, reference, support, xla
 from kernels_pallas.conv1d.window import Activation, Inputs, final_state
 
 
@@ -51,7 +51,9 @@ def causal_conv1d(
 def _run(inputs: Inputs, *, choice: dispatch.Choice, activation: Activation, interpret: bool):
     if choice.impl is Impl.REFERENCE:
         return reference.conv(inputs, activation=activation)
-    return xla.conv(inputs, activation)
+    if choice.impl is Impl.XLA:
+        return xla.conv(inputs, activation)
+    return pallas_triton.conv(inputs, pallas_triton.Blocks(activation, **dict(choice.blocks), interpret=interpret))
 
 
 def causal_conv1d_step(state, x, w, b=None, *, activation: str | Activation = Activation.SILU):

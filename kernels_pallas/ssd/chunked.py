@@ -8,7 +8,6 @@ B batch, c chunks, Q chunk, H heads, P head dim, G groups, N state dim, L = c*Q 
 """
 
 import dataclasses
-import functools
 from typing import NamedTuple, Protocol
 
 import jax
@@ -108,14 +107,16 @@ def states_before(k: Chunks, inputs: Inputs, stages: Stages):
         return stages.scan(k.enter[..., -1], added, initial_state(inputs), reverse=False, dtype=k.x.dtype)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def ssd(inputs: Inputs, plan: Plan):
+def plain(inputs: Inputs, plan: Plan):
     """y [B,L,H,P] in x.dtype and the final state [B,H,P,N] in float32 (float64 for float64 inputs)."""
     k = cut(inputs, plan)
     states, final = states_before(k, inputs, plan.stages)
     with jax.named_scope("ssd/chunk_scan"):
         y = plan.stages.chunk_scan(k, states)
     return join(y, inputs.x.shape[1]), final
+
+
+ssd = jax.custom_vjp(plain, nondiff_argnums=(1,))
 
 
 def _forward(inputs: Inputs, plan: Plan):

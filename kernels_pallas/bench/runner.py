@@ -1,0 +1,130 @@
+"""Runs the arms: for each first its correctness, then its time; one row flushed per arm; stops at the budget."""
+
+import dataclasses
+import functools
+import json
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kernels_pallas import cases
+from kernels_pallas.bench import peer, provenance, shapes
+from kernels_pallas.bench.arms import Arm, arms
+from kernels_pallas.bench.rows import Results, figures
+from kernels_pallas.common import roofline, timing
+from kernels_pallas.common.numerics import wide
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What to measure. `only` names arms (None: all); `budget_s` bounds the whole run."""
+
+    ops: tuple[str, ...]
+    shapes: tuple[str, ...]
+    dtype: str
+    device: str
+    chunks: tuple[int, ...] | None
+    only: tuple[str, ...] | None
+    budget_s: float
+    peaks: roofline.Peaks | None
+    peer: peer.Checkout | None
+
+
+def run(request: Request, results: Results, say=print) -> bool:
+    """Adds a row per arm to `results`; False when an arm failed, was inaccurate, or the budget ran out."""
+    start, common, complete = time.monotonic(), provenance.collect(), True
+    for name in request.shapes:
+        for op in request.ops:
+            spec = shapes.spec(op, shapes.shape(name), request.dtype)
+            for arm in _wanted(request, op, spec):
+                identity = {
+                    "op": op,
+                    "label": arm.label,
+                    "shape": name,
+                    "dtype": request.dtype,
+                    "device": common["device"],
+                }
+                if results.has(identity):
+                    say(f"{op} {arm.label} {name}: already in {results.path}")
+                elif time.monotonic() - start > request.budget_s:
+                    say(f"{op} {arm.label} {name}: not run, the budget of {request.budget_s:g} s is spent")
+                    complete = False
+                else:
+                    row = identity | {"arm": arm.name, "chunk": arm.chunk} | common | _measure(arm, spec, request)
+                    results.add(row)
+                    say(json.dumps(row))
+                    complete &= row["error"] is None
+    return complete
+
+
+def _wanted(request: Request, op: str, spec) -> list[Arm]:
+    found = arms(op, spec, request.device, request.chunks)
+    if op == "ssd" and request.peer is not None:
+        found += [Arm(op, "mamba_ssm", q) for q in (64, 128, 256)]
+    return [a for a in found if request.only is None or a.name in request.only]
+
+
+def _measure(arm: Arm, spec, request: Request) -> dict:
+    """Errors and times of one arm. A failing arm is recorded with its error and does not stop the others."""
+    dims = {"dims": dataclasses.asdict(spec)}
+    if arm.name == "mamba_ssm":
+        return dims | peer.measure(request.peer, spec, arm.chunk)
+    try:
+        wrong, errors = _accuracy(arm, spec)
+        row = dims | {"rms_errors": errors, "error": "; ".join(wrong) or None}
+        return row if wrong else row | figures(spec, arm.chunk, *_times(arm, spec), request.peaks)
+    except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
+        return dims | {"error": f"{type(error).__name__}: {str(error)[:500]}"}
+
+
+def _case(arm: Arm, spec, seed: int = 0) -> cases.Case:
+    case = cases.case(spec, seed)
+    if arm.baseline is None:
+        return case
+
+    def call(*, impl, chunk, **arrays):
+        return arm.baseline(**arrays)
+
+    return dataclasses.replace(case, call=call)
+
+
+def _accuracy(arm: Arm, spec) -> tuple[list[str], dict[str, float]]:
+    """Failures and errors against the float64 reference at a small shape, and against xla in float32 at this shape."""
+    exact, want = _truths(spec)
+    got = _case(arm, shapes.small(spec)).evaluate(_impl(arm), arm.chunk)
+    wrong = [f"small shape: {w}" for w in cases.failures(got, exact, spec.dtype)]
+    got = _case(arm, spec).evaluate(_impl(arm), arm.chunk)
+    wrong += cases.failures(got, want, spec.dtype)
+    return wrong, {k: cases.rms_error(got[k], want[k]) for k in want if want[k].size}
+
+
+@functools.lru_cache(maxsize=1)
+def _truths(spec) -> tuple[dict, dict]:
+    """What the arms are compared with: float64 at a small shape, xla in float32 at the timed one."""
+    chunk = 32 if jax.default_backend() == "cpu" else 128
+    want = cases.case(spec, 0).cast("float32").evaluate("xla", chunk)
+    return cases.case(shapes.small(spec), 0).exact(), want
+
+
+def _impl(arm: Arm) -> str:
+    return "auto" if arm.baseline else arm.name
+
+
+def _times(arm: Arm, spec) -> tuple[timing.Timing, timing.Timing]:
+    """Forward, and forward with the gradients of all inputs."""
+    case = _case(arm, spec)
+    call = functools.partial(case.call, impl=_impl(arm), chunk=arm.chunk)
+    arrays = {k: jnp.asarray(v) for k, v in case.arrays.items()}
+    floats = {k: v for k, v in arrays.items() if jnp.issubdtype(v.dtype, jnp.floating)}
+    rest = {k: v for k, v in arrays.items() if k not in floats}
+    main = next(iter(jax.eval_shape(call, **arrays)))
+    weight = np.float32(1 / 3)
+
+    def loss(floats, rest):
+        return jnp.sum(call(**floats, **rest)[main].astype(wide(spec.dtype)) ** 2) * weight
+
+    forward = timing.measure(lambda f, r: call(**f, **r)[main], floats, rest)
+    both = timing.measure(lambda f, r: jax.value_and_grad(loss)(f, r), floats, rest)
+    return forward, both

@@ -1,0 +1,81 @@
+"""Timing of compiled calls: queued repeats on the host clock, and busy time of the device from a profiler trace."""
+
+import dataclasses
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """Microseconds per call: wall clock, CPU time of the process, busy time of the device (None without a GPU)."""
+
+    wall_us: float
+    cpu_us: float
+    device_us: float | None
+    compile_s: float
+
+    @property
+    def dispatch_bound(self) -> bool:
+        """Whether the host kept the device waiting."""
+        return self.device_us is not None and self.wall_us > 1.15 * self.device_us
+
+
+def compile_call(fn: Callable, *args):
+    """jit(fn) compiled for args, and the seconds that took."""
+    start = time.perf_counter()
+    compiled = jax.jit(fn).lower(*args).compile()
+    return compiled, time.perf_counter() - start
+
+
+def measure(fn: Callable, *args, warmup: int = 10, repeats: int = 5, least_s: float = 0.2) -> Timing:
+    """Medians over `repeats` of queues of calls that last at least `least_s`, with one synchronisation per queue."""
+    compiled, compile_s = compile_call(fn, *args)
+    start = time.perf_counter()
+    jax.block_until_ready(compiled(*args))
+    once = time.perf_counter() - start
+    for _ in range(min(warmup, max(1, int(2 / max(once, 1e-9))))):
+        jax.block_until_ready(compiled(*args))
+    calls = max(1, round(least_s / max(once, 1e-6)))
+    walls, cpus = zip(*[_queue(compiled, args, calls) for _ in range(repeats)], strict=True)
+    device = _device_us(compiled, args, calls) if jax.default_backend() == "gpu" else None
+    return Timing(statistics.median(walls), statistics.median(cpus), device, compile_s)
+
+
+def _queue(compiled, args, calls: int) -> tuple[float, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(calls):
+        out = compiled(*args)
+    jax.block_until_ready(out)
+    return (time.perf_counter() - wall) / calls * 1e6, (time.process_time() - cpu) / calls * 1e6
+
+
+def _device_us(compiled, args, calls: int) -> float | None:
+    """Union of the intervals in which the device ran kernels, per call."""
+    with tempfile.TemporaryDirectory() as folder:
+        with jax.profiler.trace(folder):
+            _queue(compiled, args, calls)
+        (trace,) = Path(folder).rglob("*.xplane.pb")
+        data = jax.profiler.ProfileData.from_file(str(trace))
+    spans = [
+        (event.start_ns, event.start_ns + event.duration_ns)
+        for plane in data.planes
+        if plane.name.startswith("/device:")
+        for line in plane.lines
+        if line.name.startswith("Stream")
+        for event in line.events
+    ]
+    return busy(spans) / calls / 1e3 if spans else None
+
+
+def busy(spans: list[tuple[float, float]]) -> float:
+    """Total length of the union of intervals."""
+    total, end = 0.0, float("-inf")
+    for start, stop in sorted(spans):
+        total += max(0.0, stop - max(start, end))
+        end = max(end, stop)
+    return total
