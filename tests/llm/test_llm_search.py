@@ -12,6 +12,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TOY_TASKS = ROOT / "tests" / "search" / "toy_tasks"
 KEY = "sk-ant-never-on-disk-4711"
+RUN_AS_IT_IS = """
+import runpy, sys
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 RUN_ON_TOY_TASKS = f"""
 import pathlib, runpy, sys
 from aira_jax.tasks import loader
@@ -27,7 +31,7 @@ REPAIR = (
 IMPROVEMENT = "Go nearer to three quarters.\n\n```path=answer.txt\nx=0.700000\n```\n"
 
 
-def search(workdir, url, key, *flags):
+def search(workdir, url, key, *flags, task="ToyNumbersAccuracy", preamble=RUN_ON_TOY_TASKS, timeout=120):
     env = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     env |= {"ANTHROPIC_BASE_URL": url, "PYTHONPATH": str(ROOT)}
     env.pop("ANTHROPIC_API_KEY", None)
@@ -37,7 +41,7 @@ def search(workdir, url, key, *flags):
         str(ROOT / "scripts" / "search.py"),
         f"--config={ROOT}/configs/search.py",
         f"--workdir={workdir}",
-        "--config.task=ToyNumbersAccuracy",
+        f"--config.task={task}",
         "--config.llm.backend=anthropic",
         "--config.llm.model=claude-opus-4-6",
         "--config.policy.greedy.num_drafts=1",
@@ -47,14 +51,14 @@ def search(workdir, url, key, *flags):
         f"--config.paths.cache_dir={workdir}/cache",
         *flags,
     ]
-    code = f"import sys; sys.argv = {argv!r}\n{RUN_ON_TOY_TASKS}"
+    code = f"import sys; sys.argv = {argv!r}\n{preamble}"
     return subprocess.run(
-        [sys.executable, "-c", code], env=env, cwd=workdir, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code], env=env, cwd=workdir, capture_output=True, text=True, timeout=timeout, check=False
     )
 
 
 def records(workdir):
-    (path,) = Path(workdir).glob("ToyNumbersAccuracy/*/seed_0/events.jsonl")
+    (path,) = Path(workdir).glob("*/*/seed_0/events.jsonl")
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
@@ -63,7 +67,7 @@ def of_kind(log, kind):
 
 
 def blob(workdir, sha):
-    (path,) = Path(workdir).glob(f"ToyNumbersAccuracy/*/seed_0/blobs/{sha}")
+    (path,) = Path(workdir).glob(f"*/*/seed_0/blobs/{sha}")
     return path.read_text()
 
 
@@ -143,3 +147,27 @@ def test_the_key_is_on_no_byte_of_the_run(finished):
     files = [path for path in Path(workdir).rglob("*") if path.is_file()]
     assert len(files) > 20
     assert not [path for path in files if KEY.encode() in path.read_bytes()]
+
+
+@pytest.mark.slow
+def test_a_model_repairs_and_improves_a_pattern_that_is_really_trained(tmp_path):
+    script = [
+        fake.anthropic("Alternate. One layer is missing.\n\n```path=submission.csv\narchitecture\n7(A-M)-A\n```\n"),
+        fake.anthropic("Add it.\n\n<<<<<<< SEARCH submission.csv\n7(A-M)-A\n=======\n8(A-M)\n>>>>>>> REPLACE\n"),
+        fake.anthropic("Begin with M.\n\n```path=submission.csv\narchitecture\n8(M-A)\n```\n"),
+    ]
+    flags = ("--config.profile=smoke", "--config.test.when=never")
+    task = "NeuralArchitectureSearchMAD2PrimitivesAccuracy"
+    with fake.serve(script) as server:
+        done = search(tmp_path, server.url, KEY, *flags, task=task, preamble=RUN_AS_IT_IS, timeout=540)
+    assert done.returncode == 0, done.stderr
+    log = records(tmp_path)
+    assert [r["operator"] for r in of_kind(log, "action")] == ["draft", "debug", "improve"]
+    outcomes = [(r["status"], r["failure_class"]) for r in of_kind(log, "node")]
+    assert outcomes == [("buggy", "interface"), ("good", None), ("good", None)]
+    first, second = (r["fitness"] for r in of_kind(log, "node")[1:])
+    assert 0 < first < 1
+    assert 0 < second < 1
+    repair = server.calls[1].body["messages"][0]["content"]
+    assert "Class: interface" in repair
+    assert "16 layers required, got 15" in repair
