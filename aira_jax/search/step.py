@@ -6,6 +6,7 @@ record what was done and does the rest. It sees the tree of its own view only, s
 
 import dataclasses
 import functools
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -287,10 +288,18 @@ class Step:
         self_reported = self.shop.evaluator.fitness is Fitness.SELF_REPORTED
         if not self_reported and not self.shop.analyze_llm:
             return self._concluded(measured.outcome(), candidate)
-        analysis = self._analyze(candidate, measured)
+        by_rule = self.shop.proposers[Operator.ANALYZE].free
+        analysis = self._read(measured) if by_rule else self._analyze(candidate, measured)
         outcome = measured.judged(analysis) if self_reported else measured.outcome()
-        self._log_analysis("llm", outcome, analysis.summary, analysis.metric)
+        self._log_analysis("rule" if by_rule else "llm", outcome, analysis.summary, analysis.metric)
         return outcome
+
+    def _read(self, measured: Measurement) -> operators.Analysis:
+        """The verdict where no model can give one: the last number that the candidate printed behind the metric."""
+        metric = self.shop.brief.task.metric
+        value = printed_metric("".join(end["head"] + end["tail"] for end in measured.ends[:1]), metric)
+        summary = f"printed {metric} {value:g}" if value is not None else f"printed no line `{metric}: <number>`"
+        return operators.Analysis(is_bug=value is None, summary=summary, metric=value)
 
     def _analyze(self, candidate: answers.Candidate, measured: Measurement) -> operators.Analysis:
         failed = measured.outcome() if measured.last["status"] != "ok" else None
@@ -352,6 +361,12 @@ class Step:
 
     def _proposer(self, request: Request) -> Proposer:
         return self.shop.proposers[request.operator]
+
+
+def printed_metric(output: str, metric: str) -> float | None:
+    """The last number printed as `<metric>: <number>`."""
+    found = re.findall(rf"{re.escape(metric)}\s*[:=]\s*([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)", output)
+    return float(found[-1]) if found else None
 
 
 def _params(request: Request) -> dict[str, Any]:

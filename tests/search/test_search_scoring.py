@@ -1,0 +1,213 @@
+"""Fitness and test scores: who measures, with which seeds, on which account."""
+
+import dataclasses
+import json
+
+import pytest
+from search_lab import answer, records, replay_file, search, tree
+
+from aira_jax.search import evaluation, scoring
+from aira_jax.search.run import Exit
+from aira_jax.search.step import printed_metric
+from aira_jax.search.test_scores import TestScores
+from aira_jax.search.tree import NodeStatus
+from aira_jax.tasks import loader
+
+
+def phases(folder):
+    return [(r["node"], r["phase"], r["seed"]) for r in records(folder) if r["kind"] == "exec_end"]
+
+
+def drafts(tmp_path, *xs):
+    lines = [{"operator": "draft", "completion": answer(x)} for x in xs]
+    return {
+        "llm__backend": "replay",
+        "llm__path": replay_file(tmp_path / "r.jsonl", lines),
+        "budget__steps": len(xs),
+    }
+
+
+def test_several_evaluator_seeds_are_averaged(lab, tmp_path):
+    done = search(tmp_path, eval__seeds=3, **drafts(tmp_path, 0.75))
+    assert tree(done.folder).nodes[0].fitness == pytest.approx(1.0001)
+    assert phases(done.folder)[1:] == [(0, "score_validation", seed) for seed in range(3)]
+
+
+def test_only_trusted_programs_see_labels(lab, tmp_path):
+    search(tmp_path, **drafts(tmp_path, 0.5))
+    check, score = lab.jobs
+    assert check.mounts == ()
+    assert [mount.target for mount in score.mounts][-1] == "data/validation_with_labels"
+    assert not any("test_with_labels" in mount.target for mount in score.mounts)
+
+
+def test_after_a_search_the_submitted_node_and_all_running_bests_are_scored_on_test(lab, tmp_path):
+    done = search(tmp_path, test__when="after", test__repeat_winner=2, **drafts(tmp_path, 0.5, 0.3, 0.6, 0.55, 0.7))
+    scores = TestScores.fold(records(done.folder))
+    assert sorted(scores.scores) == [0, 2, 4]
+    assert scores.value(4) == pytest.approx(0.94)
+    assert scores.scores[4].repeats == {1: pytest.approx(0.9401), 2: pytest.approx(0.9402)}
+    found = tree(done.folder)
+    assert found.stop["reason"] == "steps"
+    assert found.spent.device_s == sum(node.device_s for node in found.nodes)
+    assert [r["purpose"] for r in records(done.folder) if r["kind"] == "session_start"] == ["search", "tests"]
+    assert len(found.sessions) == 1
+
+
+def test_scores_of_all_nodes_can_be_added_later(lab, tmp_path):
+    done = search(tmp_path, **drafts(tmp_path, 0.5, 0.3, 0.6))
+    assert TestScores.fold(records(done.folder)).scores == {}
+    scoring.score_run(done.folder, when="after_all", repeats=0)
+    assert sorted(TestScores.fold(records(done.folder)).scores) == [0, 1, 2]
+    executions = len(lab.jobs)
+    scoring.score_run(done.folder, when="after_all", repeats=1)
+    assert len(lab.jobs) == executions + 1
+
+
+def test_scoring_needs_a_finished_run(lab, tmp_path):
+    with pytest.raises(ValueError, match="does not exist"):
+        scoring.score_run(tmp_path)
+
+
+def test_inline_scores_every_good_node_before_its_commit(lab, tmp_path):
+    done = search(tmp_path, test__when="inline", test__repeat_winner=0, **drafts(tmp_path, 0.5, 0.3))
+    order = [(r["kind"], r["node"]) for r in records(done.folder) if r["kind"] in ("test_result", "node")]
+    assert order == [("test_result", 0), ("node", 0), ("test_result", 1), ("node", 1)]
+
+
+def test_without_a_good_node_nothing_is_submitted_or_scored(lab, tmp_path):
+    lines = [{"operator": "draft", "completion": answer(0.5, "boom\n")}]
+    options = {"llm__backend": "replay", "llm__path": replay_file(tmp_path / "r.jsonl", lines)}
+    done = search(tmp_path, budget__steps=1, test__when="after", **options)
+    assert done.exit is Exit.DONE
+    assert tree(done.folder).submitted is None
+    assert TestScores.fold(records(done.folder)).scores == {}
+
+
+def test_confirmation_submits_the_best_mean_over_fresh_seeds(lab, tmp_path, monkeypatch):
+    """Node 1 wins by luck under seed 0; under fresh seeds node 2 is better."""
+    real = evaluation.Evaluator._score
+    luck = {(1, 0): 0.3}
+
+    def lucky(self, slot, node, files, split, seed, recorded):
+        end = real(self, slot, node, files, split, seed, recorded)
+        if (node, seed) in luck:
+            end = {**end, "result": {**end["result"], "value": end["result"]["value"] + luck[node, seed]}}
+        return end
+
+    monkeypatch.setattr(evaluation.Evaluator, "_score", lucky)
+    options = drafts(tmp_path, 0.1, 0.5, 0.6)
+    confirm = {"confirm__top_k": 2, "confirm__seeds": 3, "confirm__baseline": "first_draft"}
+    done = search(tmp_path, **options, **confirm)
+    found = tree(done.folder)
+    assert found.best.id == 1
+    assert found.submitted == 2
+    submit = next(r for r in records(done.folder) if r["kind"] == "submit")
+    assert (submit["rule"], submit["fitness"]) == ("confirmed", pytest.approx(0.85 + 0.0002))
+    fresh = [item for item in phases(done.folder) if item[2] > 0]
+    assert sorted(fresh) == [(node, "score_validation", seed) for node in (0, 1, 2) for seed in (1, 2, 3)]
+    executions = len(lab.jobs)
+    search(tmp_path, **options, **confirm)
+    assert len(lab.jobs) == executions
+
+
+def test_a_defect_of_the_evaluator_is_tried_twice_and_never_blamed_on_the_candidate(lab, tmp_path, monkeypatch):
+    calls = []
+
+    def defect(job, flags):
+        if flags["--stage"] == "all":
+            calls.append(1)
+            (job.workdir / "answer.txt").unlink()
+
+    lab.before = defect
+    import search_lab
+
+    real = search_lab.EVALUATE
+    monkeypatch.setattr(
+        search_lab,
+        "EVALUATE",
+        lambda path, *rest: (
+            real(path, *rest) if path.exists() else (1, {"value": None, "message": "no data", "failure_class": "infra"})
+        ),
+    )
+    done = search(tmp_path, **drafts(tmp_path, 0.5))
+    node = tree(done.folder).nodes[0]
+    assert (node.status, node.failure_class, len(calls)) == (NodeStatus.FAILED, "infra", 2)
+
+
+SOLUTION = """
+open("answer.txt", "w").write("x=0.600000\\n")
+print("Accuracy: 0.2")
+print("Accuracy: {claim}")
+"""
+
+
+def solution(claim):
+    return f"Measure.\n\n``` path=solution.py{SOLUTION.format(claim=claim)}```\n"
+
+
+def test_a_candidate_without_the_artifact_runs_its_script_first(lab, tmp_path, monkeypatch):
+    load = loader.load
+    monkeypatch.setattr(loader, "load", lambda name: dataclasses.replace(load(name), starter={}))
+    lines = [{"operator": "draft", "completion": solution(0.99)}]
+    options = {"llm__backend": "replay", "llm__path": replay_file(tmp_path / "r.jsonl", lines)}
+    done = search(tmp_path, budget__steps=1, test__when="after", test__repeat_winner=0, **options)
+    node = tree(done.folder).nodes[0]
+    assert node.exported == {"answer.txt": "x=0.600000\n"}
+    assert (node.fitness, node.fitness_source) == (pytest.approx(0.85), "evaluator")
+    assert TestScores.fold(records(done.folder)).value(0) == pytest.approx(0.84)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "fitness"),
+    [
+        ({"is_bug": False, "summary": "fine", "metric": 0.99}, 0.99),
+        ({"is_bug": True, "summary": "cheats", "metric": None}, None),
+    ],
+)
+def test_self_reported_fitness_is_what_the_analyst_reads(lab, tmp_path, verdict, fitness):
+    lines = [
+        {"operator": "draft", "completion": solution(0.99)},
+        {"operator": "analyze", "completion": json.dumps(verdict)},
+    ]
+    options = {"llm__backend": "replay", "llm__path": replay_file(tmp_path / "r.jsonl", lines)}
+    done = search(tmp_path, budget__steps=1, fitness="self_reported", test__when="after", **options)
+    node = tree(done.folder).nodes[0]
+    assert node.fitness == fitness
+    assert node.summary == verdict["summary"]
+    assert node.is_good == (fitness is not None)
+    if node.is_good:
+        assert node.fitness_source == "self_reported"
+        assert TestScores.fold(records(done.folder)).value(0) == pytest.approx(0.84)
+
+
+def test_an_analyst_that_never_answers_means_a_bug(lab, tmp_path):
+    lines = [{"operator": "draft", "completion": solution(0.99)}] + [{"operator": "analyze", "completion": "well"}] * 4
+    options = {"llm__backend": "replay", "llm__path": replay_file(tmp_path / "r.jsonl", lines)}
+    done = search(tmp_path, budget__steps=1, fitness="self_reported", **options)
+    node = tree(done.folder).nodes[0]
+    assert (node.status, node.summary) == (NodeStatus.BUGGY, "analysis unavailable")
+
+
+def test_an_analyst_may_explain_what_the_evaluator_measured(lab, tmp_path):
+    lines = [
+        {"operator": "draft", "completion": answer(0.5)},
+        {"operator": "analyze", "completion": '{"is_bug": true, "summary": "I doubt it", "metric": 0.1}'},
+    ]
+    options = {"llm__backend": "replay", "llm__path": replay_file(tmp_path / "r.jsonl", lines)}
+    done = search(tmp_path, budget__steps=1, analyze__llm=True, **options)
+    node = tree(done.folder).nodes[0]
+    assert (node.fitness, node.summary) == (pytest.approx(0.75), "I doubt it")
+
+
+@pytest.mark.parametrize(
+    ("output", "value"),
+    [
+        ("Accuracy: 0.5\nAccuracy = 0.75\n", 0.75),
+        ("validation Accuracy: 1e-3", 0.001),
+        ("accuracy 3", None),
+        ("", None),
+    ],
+)
+def test_the_last_printed_metric_counts(output, value):
+    assert printed_metric(output, "Accuracy") == value
