@@ -13,6 +13,7 @@ import sys
 from aira_jax.sandbox import isolation, linux
 
 CPU_GRACE_S = 5
+GO, LIMIT_DATA = b".", b"d"  # LIMIT_DATA: no control group bounds the memory, so that RLIMIT_DATA has to
 
 
 def run(spec: dict, *, pid_ns: bool, orders: int, report: int, output: int) -> None:
@@ -20,7 +21,8 @@ def run(spec: dict, *, pid_ns: bool, orders: int, report: int, output: int) -> N
 
     First line: what `isolation.confine` returned, or {"failed": reason}. Second line: the program's wait status.
     """
-    if os.read(orders, 1) == b"":
+    order = os.read(orders, 1)
+    if order == b"":
         os._exit(1)
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
     try:
@@ -33,7 +35,7 @@ def run(spec: dict, *, pid_ns: bool, orders: int, report: int, output: int) -> N
         os._exit(1)
     program = os.fork()
     if program == 0:
-        _become_program(spec, output)
+        _become_program(spec, output, limit_data=order == LIMIT_DATA)
     signal.signal(signal.SIGTERM, lambda *_: _pass_on(program))
     os.close(output)
     _send(report, {"status": _wait_for(program)})
@@ -58,7 +60,7 @@ def _wait_for(program: int) -> int:
             return status
 
 
-def _become_program(spec: dict, output: int) -> None:
+def _become_program(spec: dict, output: int, *, limit_data: bool) -> None:
     """Stdin is /dev/null already; every other descriptor closes at exec."""
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
     os.setsid()
@@ -69,6 +71,8 @@ def _become_program(spec: dict, output: int) -> None:
     try:
         os.chdir(spec["workdir"])
         _limit(spec)
+        if limit_data:
+            _lower(resource.RLIMIT_DATA, spec["memory_bytes"], spec["memory_bytes"])
         os.execvpe(spec["argv"][0], spec["argv"], spec["env"])
     except OSError as error:
         print(f"cannot start {spec['argv'][0]}: {error}", file=sys.stderr, flush=True)
@@ -81,8 +85,6 @@ def _limit(spec: dict) -> None:
     _lower(resource.RLIMIT_CORE, 0, 0)
     _lower(resource.RLIMIT_FSIZE, spec["file_bytes"], spec["file_bytes"])
     _lower(resource.RLIMIT_CPU, spec["cpu_s"], spec["cpu_s"] + CPU_GRACE_S)
-    if spec["rlimit_data"] is not None:
-        _lower(resource.RLIMIT_DATA, spec["rlimit_data"], spec["rlimit_data"])
 
 
 def _lower(which: int, soft: int, hard: int) -> None:

@@ -28,24 +28,18 @@ CHUNK = 1 << 16
 class Harness:
     """The other end of stdin and stdout."""
 
-    def __init__(self):
-        self._buffer = b""
-
     def specification(self) -> dict:
-        while b"\n" not in self._buffer:
+        line = b""
+        while not line.endswith(b"\n"):  # no order follows before our first answer
             data = os.read(0, CHUNK)
             if not data:
                 sys.exit(1)
-            self._buffer += data
-        line, _, self._buffer = self._buffer.partition(b"\n")
+            line += data
         return json.loads(line)
 
     def order(self) -> bytes:
         """b"g", b"k", or b"" when the harness has gone."""
-        if not self._buffer:
-            self._buffer = os.read(0, CHUNK)
-        order, self._buffer = self._buffer[:1], self._buffer[1:]
-        return order
+        return os.read(0, 1)
 
     def send(self, message: dict) -> None:
         data = json.dumps(message).encode() + b"\n"
@@ -103,9 +97,9 @@ class Tree:
         line, _, self._lines = self._lines.partition(b"\n")
         return json.loads(line)
 
-    def proceed(self) -> None:
+    def proceed(self, order: bytes = init.GO) -> None:
         with contextlib.suppress(BrokenPipeError):
-            os.write(self._orders, b".")
+            os.write(self._orders, order)
 
     def terminate(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -143,6 +137,37 @@ def _enter(flags: int) -> None:
         for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(text)
+
+
+class Memory:
+    """The control group, if the machine grants one; else `kind` says what replaces it and `notes` why."""
+
+    def __init__(self, spec: dict):
+        self.group, reason = cgroups.create(spec["memory_bytes"], spec["processes"])
+        self.notes = [] if self.group is not None else [self._note(reason)]
+
+    @property
+    def kind(self) -> str:
+        return "rlimit+watchdog" if self.group is None else self.group.version
+
+    def take(self, pid: int) -> None:
+        """Puts the process into the group. Where that is refused (delegation may allow less than it seems), none."""
+        if self.group is None:
+            return
+        try:
+            self.group.add(pid)
+        except OSError as error:
+            self.remove()
+            self.group = None
+            self.notes = [self._note(str(error))]
+
+    def remove(self) -> None:
+        if self.group is not None:
+            self.group.remove()
+
+    @staticmethod
+    def _note(reason: str) -> str:
+        return f"memory limited by RLIMIT_DATA and a watchdog, no control group: {reason}"
 
 
 class Watch:
@@ -248,21 +273,19 @@ def _drain(fd: int, capture: Capture, *, once: bool) -> bool:
             return True
 
 
-def run(harness: Harness, spec: dict, group: cgroups.Group | None, tree: Tree) -> None:
+def run(harness: Harness, spec: dict, tree: Tree, memory: Memory) -> None:
     """Answers "ready", waits for the order to start, supervises, answers with the outcome."""
-    if group is not None:
-        group.add(tree.pid)
-    tree.proceed()
+    memory.take(tree.pid)
+    tree.proceed(init.GO if memory.group is not None else init.LIMIT_DATA)
     state = tree.line() or {"failed": "the first process died"}
     if "failed" in state:
         harness.send(state)
         return
-    notes = tree.notes if not tree.pid_ns else []
-    memory = group.version if group is not None else "rlimit+watchdog"
-    notes = [*notes, *spec["notes"], *state["notes"]]
-    harness.send(state | {"pid_ns": tree.pid_ns, "memory": memory, "notes": notes})
+    notes = [*([] if tree.pid_ns else tree.notes), *memory.notes, *state["notes"]]
+    harness.send(state | {"pid_ns": tree.pid_ns, "memory": memory.kind, "notes": notes})
     if harness.order() != b"g":
         return
+    group = memory.group
     capture = Capture(spec["output_bytes"])
     watch = Watch(spec, tree, group)
     start = time.monotonic()
@@ -298,15 +321,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     harness = Harness()
     spec = harness.specification()
-    group, reason = cgroups.create(spec["memory_bytes"], spec["processes"])
-    spec["rlimit_data"] = spec["memory_bytes"] if group is None else None
-    spec["notes"] = [f"memory limited by RLIMIT_DATA and a watchdog, no control group: {reason}"] if reason else []
+    memory = Memory(spec)
     try:
         tree = Tree(spec)
         try:
-            run(harness, spec, group, tree)
+            run(harness, spec, tree, memory)
         finally:
             tree.kill()
     finally:
-        if group is not None:
-            group.remove()
+        memory.remove()

@@ -73,6 +73,12 @@ linux.unshare = refuse
     "groups": """
 cgroups.create = lambda *limits: (None, "refused")
 """,
+    # as below a control group that lets us make folders, but not move processes
+    "joining groups": """
+def refuse(self, pid):
+    raise OSError(13, "refused")
+cgroups.Group.add = refuse
+""",
 }
 
 

@@ -14,8 +14,8 @@ from aira_jax.sandbox.base import Job, Limits, Mount, Status
 
 SLEEPER = """
 import subprocess, sys, time
-subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(99)", "{0}"], start_new_session=True)
 print("up")
+subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(99)", "{0}"], start_new_session=True)
 time.sleep(99)
 """
 
@@ -50,7 +50,6 @@ def test_kill_while_running_keeps_the_output(lab, marked, eventually):
     running = lab.start(SLEEPER.format(marker))
     running.go()
     assert eventually(lambda: len(marked(marker)) >= 2)
-    time.sleep(0.1)
     running.kill()
     execution = running.wait()
     assert (execution.status, execution.killed_for) == (Status.KILLED, "cancelled")

@@ -32,11 +32,12 @@ def test_a_program_that_does_not_exist_fails_with_its_name(lab):
     assert "/no/such/program" in execution.output
 
 
-def test_kill_tree_leaves_no_process_and_keeps_the_output(lab, marked):
+def test_kill_tree_leaves_no_process_and_keeps_the_output(lab, marked, eventually):
     marker = f"marker-{time.time_ns()}"
     source = f"""
         import os, signal, subprocess, sys, time
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print("before the kill")
         child = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(100)"
         for _ in range(3):
             subprocess.Popen([sys.executable, "-I", "-S", "-c", child, "{marker}"], start_new_session=True)
@@ -45,15 +46,13 @@ def test_kill_tree_leaves_no_process_and_keeps_the_output(lab, marked):
                 if os.fork() == 0:
                     os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", child, "{marker}"])
                 os._exit(0)
-        print("before the kill")
         time.sleep(100)
     """
-    running = lab.start(source, limits=Limits(wall_s=0.7))
+    running = lab.start(source, limits=Limits(wall_s=1.5))
     running.go()
-    time.sleep(0.6)
-    assert len(marked(marker)) >= 6
+    assert eventually(lambda: len(marked(marker)) >= 6)
     execution = running.wait()
-    assert execution.wall_s < 0.7 + 6
+    assert execution.wall_s < 1.5 + 6
     assert execution.killed_for == "wall"
     assert execution.status is Status.KILLED
     assert "before the kill" in execution.output
@@ -66,10 +65,10 @@ def test_sigterm_gives_five_seconds_to_end_well(lab):
         signal.signal(signal.SIGTERM, lambda *_: (print("saved"), sys.exit(0)))
         time.sleep(100)
     """
-    execution = lab.run(source, limits=Limits(wall_s=0.3))
+    execution = lab.run(source, limits=Limits(wall_s=1))
     assert execution.killed_for == "wall"
     assert execution.status is Status.KILLED
-    assert execution.wall_s < 4
+    assert execution.wall_s < 1 + 4
     assert "saved" in execution.output
 
 
@@ -99,16 +98,25 @@ def test_memory_bomb_is_killed_for_memory(lab, machine):
     assert execution.peak_bytes < 200 * MIB
 
 
+def test_a_control_group_that_cannot_be_joined_is_replaced_and_reported(lab, refuse):
+    refuse("joining groups")
+    running = lab.start("x = bytearray(2**28)", limits=Limits(wall_s=20, memory_bytes=100 * MIB))
+    running.go()
+    assert "MemoryError" in running.wait().output
+    assert running.isolation.memory == "rlimit+watchdog"
+    assert any("RLIMIT_DATA" in note for note in running.isolation.notes)
+
+
 def test_memory_counts_the_whole_tree(lab, machine):
     source = """
         import os, time
         for _ in range(4):
             if os.fork() == 0:
                 x = b"x" * (60 * 2**20)
-                time.sleep(20)
-        time.sleep(20)
+                time.sleep(50)
+        time.sleep(50)
     """
-    execution = lab.run(source, limits=Limits(wall_s=15, memory_bytes=150 * MIB))
+    execution = lab.run(source, limits=Limits(wall_s=60, memory_bytes=150 * MIB))
     assert execution.killed_for == "memory"
 
 
@@ -128,7 +136,7 @@ def test_fork_bomb_is_bounded(lab, marked, machine):
                 time.sleep(0.01)
     """
     execution = lab.run(
-        source, limits=Limits(wall_s=15, processes=20), python=(sys.executable, "-S", "-X", marker, "-c")
+        source, limits=Limits(wall_s=60, processes=20), python=(sys.executable, "-S", "-X", marker, "-c")
     )
     assert execution.killed_for == "processes"
     assert marked(marker) == []
@@ -140,7 +148,7 @@ def test_threads_are_not_processes(lab):
         threads = [threading.Thread(target=time.sleep, args=(0.5,)) for _ in range(30)]
         [t.start() for t in threads]; [t.join() for t in threads]
     """
-    assert lab.run(source, limits=Limits(wall_s=15, processes=8)).status is Status.OK
+    assert lab.run(source, limits=Limits(wall_s=60, processes=8)).status is Status.OK
 
 
 def test_file_size_limit_is_an_error_of_the_program(lab):
@@ -155,11 +163,11 @@ def test_disk_limit_kills(lab):
         import time
         for i in range(8):
             open(f"part{i}", "wb").write(b"x" * 2**20)
-        time.sleep(10)
+        time.sleep(50)
     """
-    execution = lab.run(source, limits=Limits(wall_s=15, disk_bytes=4 * MIB))
+    execution = lab.run(source, limits=Limits(wall_s=60, disk_bytes=4 * MIB))
     assert execution.killed_for == "disk"
-    assert execution.wall_s < 5
+    assert execution.wall_s < 40
 
 
 def test_output_flood_keeps_whole_lines_of_both_ends(lab):
@@ -177,9 +185,9 @@ def test_output_flood_keeps_whole_lines_of_both_ends(lab):
 
 
 def test_cpu_limit_of_one_process(lab):
-    execution = lab.run("while True: pass", limits=Limits(wall_s=15, cpu_s=1))
+    execution = lab.run("while True: pass", limits=Limits(wall_s=60, cpu_s=1))
     assert execution.killed_for == "cpu"
-    assert execution.wall_s < 8
+    assert 1 <= execution.cpu_s < 8
 
 
 def test_cpu_limit_counts_the_whole_tree(lab, machine):
@@ -189,7 +197,7 @@ def test_cpu_limit_counts_the_whole_tree(lab, machine):
             os.fork()
         while True: pass
     """
-    execution = lab.run(source, limits=Limits(wall_s=15, cpu_s=1))
+    execution = lab.run(source, limits=Limits(wall_s=60, cpu_s=1))
     assert execution.killed_for == "cpu"
     assert execution.cpu_s < 8
 
