@@ -59,7 +59,10 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Isolation:
-    """What this machine really enforced. `notes` says why something could not be (one sentence each)."""
+    """What this machine really enforced. `notes` says why something could not be (one sentence each).
+
+    `files`: everything read-only but the writable places, hidden ones masked, no other process in /proc.
+    """
 
     pid_ns: bool
     net: bool
@@ -73,7 +76,7 @@ class Execution:
     """How it ended. `head` and `tail` are the kept output (first 256 KiB, last 768 KiB, whole lines).
 
     `cut_bytes` is what lies between them. `killed_for` is "wall", "cpu", "memory", "processes", "disk", "cancelled" or
-    None. `tampered` lists read-only files that changed.
+    None. `peak_bytes` counts file cache where a control group measures it. `tampered` lists read-only files that changed.
     """
 
     status: Status
