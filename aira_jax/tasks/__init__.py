@@ -1,0 +1,1 @@
+"""Task folders in the AIRS-Bench format: loading, data, evaluation, self-test."""
