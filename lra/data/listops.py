@@ -7,7 +7,6 @@ for data sets is the vectorised one in `listops_trees`; `reference_sample` below
 """
 
 import dataclasses
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -199,14 +198,6 @@ _TEXT = np.array(
     [f" {text}" for text in TOKENS] + list(TOKENS) + [f"\t{value}\n" for value in range(CLASSES)], "S5"
 ).view(np.uint8)
 _TEXT = _TEXT.reshape(-1, 5)
-
-
-def canonical_sha256(rows: Iterator[bytes]) -> str:
-    """sha256 over pieces of canonical text."""
-    digest = hashlib.sha256()
-    for piece in rows:
-        digest.update(piece)
-    return digest.hexdigest()
 
 
 def read_tsv(path: Path) -> Iterator[tuple[bytes, int]]:

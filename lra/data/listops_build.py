@@ -4,7 +4,6 @@ import collections
 import concurrent.futures
 import hashlib
 import itertools
-import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -59,6 +58,7 @@ def generate(
 
     Returns what was counted: {'canonical_sha256', 'skipped', 'trees'}, each per split.
     """
+    listops_trees.draw(seed, _TAGS[BUILD_ORDER[0]], 0, 1, params)  # hopeless parameters fail here, on one sample
     seen: set[bytes] = set()
     splits = [_Rows(seed, name, sizes.get(name, 0), params, seen) for name in BUILD_ORDER]
     with _processes(sum(sizes.values())) as run:
@@ -178,6 +178,17 @@ def _stored_sha256(folder: Path) -> str:
     return hashlib.sha256(listops.lines(tokens, lengths, labels)).hexdigest()
 
 
+def check(dataset: store.Dataset) -> None:
+    """Recomputes the canonical hash of every split that records one. Errors: ValueError naming the split."""
+    for name, expected in dataset.meta.details.get("canonical_sha256", {}).items():
+        found = _stored_sha256(dataset.folder / name)
+        if found != expected:
+            raise ValueError(
+                f"{dataset.folder / name}: canonical sha256 {expected} expected, {found} found. "
+                f"Make it anew:\n    {dataset.mend}"
+            )
+
+
 def write_tsv(dataset: store.Dataset, out: Path, parentheses: bool) -> None:
     """Writes basic_{train,val,test}.tsv with a header, flat or in the published left-nested form."""
     shown = listops.parenthesised if parentheses else listops.text_of
@@ -188,8 +199,3 @@ def write_tsv(dataset: store.Dataset, out: Path, parentheses: bool) -> None:
             file.write("Source\tTarget\n")
             for row, target in enumerate(split.targets_N.tolist()):
                 file.write(f"{shown(split.documents.row(row).tolist())}\t{target}\n")
-
-
-def digest_line(hashes: Mapping[str, str]) -> str:
-    """The hashes as one JSON object on one line."""
-    return json.dumps(dict(hashes))

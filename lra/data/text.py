@@ -19,6 +19,7 @@ from lra.data import writer
 
 GENERATOR = "text-1"
 VOCAB, CLASSES = 257, 2
+SAMPLES = "samples"
 FINGERPRINT = "44d56759f3d0f75422f4a09ea6eeb3d6a4bbb584892bf27f07378614d23eecb9"  # the complete aclImdb
 PREPARE_TFDS = (
     "pip install tensorflow-datasets tensorflow array_record && "
@@ -66,8 +67,8 @@ def build(
             folder,
             task="text",
             source=source,
-            surrogate=source == "samples",
-            label="IMDB sample" if source == "samples" else "IMDB",
+            surrogate=source == SAMPLES,
+            label="IMDB sample" if source == SAMPLES else "IMDB",
             seed=seed,
             generator=GENERATOR,
             vocab=VOCAB,
@@ -81,7 +82,7 @@ def build(
 
 
 def _check_fingerprint(found: str, source: str, train: int, test: int) -> None:
-    if source != "samples" and found != FINGERPRINT:
+    if source != SAMPLES and found != FINGERPRINT:
         logging.warning(
             "these reviews are not the published aclImdb: fingerprint %s, %s expected; %d train and %d test rows "
             "found, 25000 and 25000 expected. Results are not comparable with published ones.",

@@ -143,7 +143,7 @@ def extract(
 
     `targets=False` withholds the labels. `order` maps a split to the row numbers to copy, in this order (all rows, in
     theirs, when absent): a permutation hides which row is which. Nothing of the other splits reaches `out`: of
-    meta.json too, only what concerns the copied rows is kept.
+    meta.json too, only what concerns the copied rows is kept, and no path of a source.
     """
     out, order = Path(out), order or {}
     with building(out, rebuild) as folder:
@@ -164,7 +164,7 @@ def extract(
         kept = {f.name: getattr(dataset.meta, f.name) for f in dataclasses.fields(store.Meta)}
         for computed in ("counts", "sha256", "details"):
             del kept[computed]
-        finish(folder, **kept)
+        finish(folder, **kept | {"command": store.build_command(dataset.meta.task)})
     return store.open(out)
 
 
