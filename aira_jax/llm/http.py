@@ -14,7 +14,7 @@ CHARS_PER_TOKEN = 4
 SHOWN_CHARS = 2000
 _TOO_LONG = re.compile(
     r"prompt is too long|context[ _](window|length|size)|maximum context|too many (input )?tokens|input is too long"
-    r"|exceed\w* (the )?(model'?s )?(maximum|max|context)",
+    r"|exceed\w* (the )?(model'?s )?context",
     re.IGNORECASE,
 )
 _AUTH, _TIMEOUT, _BUSY = frozenset({401, 402, 403}), frozenset({408}), frozenset({409})

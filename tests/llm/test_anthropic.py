@@ -153,10 +153,19 @@ def test_every_status_has_its_kind(status, kind, expected, retryable):
     assert error.fix
 
 
-def test_a_prompt_that_is_too_long_is_named_so():
-    message = "prompt is too long: 210000 tokens > 200000 maximum"
+@pytest.mark.parametrize(
+    "message, kind",
+    [
+        ("prompt is too long: 210000 tokens > 200000 maximum", ErrorKind.CONTEXT_LENGTH),
+        ("input length and `max_tokens` exceed context limit: 190000 + 16000 > 200000", ErrorKind.CONTEXT_LENGTH),
+        ("This model's maximum context length is 4096 tokens.", ErrorKind.CONTEXT_LENGTH),
+        ("max_tokens: 64000 exceeds the maximum of 32000 output tokens", ErrorKind.BAD_REQUEST),
+        ("temperature: this model does not support sampling parameters", ErrorKind.BAD_REQUEST),
+    ],
+)
+def test_a_prompt_that_is_too_long_is_told_from_other_bad_requests(message, kind):
     error = fail(fake.anthropic_error(400, "invalid_request_error", message))
-    assert (error.kind, error.retryable) == (ErrorKind.CONTEXT_LENGTH, False)
+    assert (error.kind, error.retryable) == (kind, False)
 
 
 @pytest.mark.parametrize(

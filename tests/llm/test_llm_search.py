@@ -31,7 +31,7 @@ REPAIR = (
 IMPROVEMENT = "Go nearer to three quarters.\n\n```path=answer.txt\nx=0.700000\n```\n"
 
 
-def search(workdir, url, key, *flags, task="ToyNumbersAccuracy", preamble=RUN_ON_TOY_TASKS, timeout=120):
+def search(workdir, url, key, *flags, task="ToyNumbersAccuracy", preamble=RUN_ON_TOY_TASKS, timeout=240):
     env = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     env |= {"ANTHROPIC_BASE_URL": url, "PYTHONPATH": str(ROOT)}
     env.pop("ANTHROPIC_API_KEY", None)

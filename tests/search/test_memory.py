@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aira_jax.llm.base import Operator
@@ -96,6 +96,7 @@ def test_an_unbounded_block_cuts_nothing_and_a_bounded_one_cuts_long_plans():
     assert len(bounded) < 2200
 
 
+@settings(max_examples=30)
 @given(st.sampled_from(MemoryKind), st.integers(0, 20))
 def test_the_bound_holds_for_every_kind_and_every_bound(kind, plan_chars):
     nodes = tuple(dataclasses.replace(n, plan="p" * plan_chars) for n in TREE)
