@@ -76,7 +76,8 @@ class Execution:
     """How it ended. `head` and `tail` are the kept output (first 256 KiB, last 768 KiB, whole lines).
 
     `cut_bytes` is what lies between them. `killed_for` is "wall", "cpu", "memory", "processes", "disk", "cancelled" or
-    None. `peak_bytes` counts file cache where a control group measures it. `tampered` lists read-only files that changed.
+    None. `peak_bytes` counts file cache too where a control group measures it. `tampered` lists read-only files that
+    changed.
     """
 
     status: Status
