@@ -36,11 +36,19 @@ def main(argv):
         for name, part in vars(data.train[row]).items():
             print(f"{name:5} {' '.join(map(str, part))}")
     if _OUT.value:
-        Path(_OUT.value).parent.mkdir(parents=True, exist_ok=True)
-        arrays = {f"{split}_{name}": part for split in mad.Split for name, part in vars(getattr(data, split)).items()}
-        np.savez(_OUT.value, **arrays)
+        _save(_OUT.value, data)
     if not (_DIGEST.value or _ROWS.value or _OUT.value):
         print(f"{_TASK.value}: train {data.train.x.shape}, test {data.test.x.shape}, vocab {data.vocab}")
+
+
+def _save(path: str, data: mad.Dataset) -> None:
+    arrays = {f"{split}_{name}": part for split in mad.Split for name, part in vars(getattr(data, split)).items()}
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "wb") as file:
+            np.savez(file, **arrays)
+    except OSError as error:
+        raise ValueError(f"--out={path}: {error.strerror}") from error
 
 
 def _parse_field(task: str, text: str):

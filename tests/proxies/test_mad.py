@@ -450,6 +450,7 @@ def test_script_prints_four_digest_lines(published):
         ([], "--task"),
         (["--task=memorization", "--field=vocab=many"], "--field=vocab=many"),
         (["--task=memorization", "stray"], "unexpected argument 'stray'"),
+        (["--task=memorization", "--train=2", "--test=2", "--out=/"], "--out=/: Is a directory"),
     ],
 )
 def test_script_ends_bad_input_with_exit_2_and_no_traceback(arguments, message):
@@ -458,3 +459,14 @@ def test_script_ends_bad_input_with_exit_2_and_no_traceback(arguments, message):
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
+
+
+def test_script_writes_all_arrays(tmp_path):
+    path = tmp_path / "new" / "rows.npz"
+    result = run_script("--task=compression", "--train=3", "--test=2", "--field=seq_len=8", f"--out={path}")
+    assert result.returncode == 0
+    expected = mad.make("compression", 3, 2, seq_len=8)
+    with np.load(path) as arrays:
+        np.testing.assert_array_equal(arrays["train_probe"], expected.train.probe)
+        np.testing.assert_array_equal(arrays["test_x"], expected.test.x)
+        assert len(arrays.files) == 6
