@@ -136,7 +136,8 @@ class Clock:
     def out_of(self) -> str | None:
         """The axis on which no time is left."""
         left = self.left()
-        return next((axis for axis in ("wall_s", "device_s") if (getattr(left, axis) or 1) <= 0), None)
+        bounded = {axis: getattr(left, axis) for axis in ("wall_s", "device_s") if getattr(left, axis) is not None}
+        return next((axis for axis, seconds in bounded.items() if seconds <= 0), None)
 
     def timeout(self, limit_s: float, min_s: float) -> tuple[float, str | None]:
         """The seconds that an execution may take, and the budget axis that set them (None: its own limit).
@@ -149,7 +150,7 @@ class Clock:
             value = getattr(left, name)
             if value is not None and value < seconds:
                 axis, seconds = name, value
-        if axis and seconds < min_s:
+        if axis and (seconds < min_s or seconds <= 0):
             reason = axis.removesuffix("_s")
             raise StopSearch(reason, f"{max(seconds, 0):.1f} s of {reason} left, config.budget.min_exec_s={min_s:g}")
         return seconds, axis

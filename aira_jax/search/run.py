@@ -1,5 +1,6 @@
 """A search from its config to its report: open or resume the run, loop, confirm, submit, score on test."""
 
+import contextlib
 import dataclasses
 import enum
 import os
@@ -74,14 +75,16 @@ def search(
         hidden_seed=settings.eval.hidden_seed,
         self_reported=settings.fitness is Fitness.SELF_REPORTED,
     )
-    session = Session(folder, settings, task, purpose="search", observers=observe(folder))
-    try:
+    with contextlib.ExitStack() as stack:
+        observers = observe(folder)
+        for observer in observers:
+            stack.callback(observer.close)
+        session = Session(folder, settings, task, purpose="search", observers=observers)
+        stack.callback(session.close)
         session.begin(plain(settings))
         with Interrupts() as interrupts:
             stopped, exit = _run(session, prepared, session.crew(interrupts))
         session.end(stopped.reason)
-    finally:
-        session.close()
     return Finished(folder, stopped, exit)
 
 

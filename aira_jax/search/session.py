@@ -49,7 +49,8 @@ def run_id(config: Mapping[str, Any]) -> str:
 class Session:
     """A run directory that this process writes: the journal and the tools around it. Close it in the end.
 
-    `purpose` is "search" or "tests"; only a search counts on the run's wall clock.
+    `purpose` is "search" or "tests"; only a search counts on the run's wall clock. Observers are closed by whoever
+    made them.
     """
 
     def __init__(self, folder: Path, settings: Settings, task, *, purpose: str, observers: Sequence[Observer] = ()):
@@ -57,8 +58,7 @@ class Session:
         self.slots_wanted = make_slots(settings.workers, exclusive=task.exclusive)
         self._sandbox = sandbox.make(settings.sandbox.backend, settings.sandbox.require_isolation)
         self.log = EventLog(folder, fsync=settings.log.fsync is Fsync.ALWAYS)
-        self.observers = tuple(observers)
-        self.journal = Journal(self.log, self.observers)
+        self.journal = Journal(self.log, observers)
         self._equip()
 
     def _equip(self) -> None:
@@ -102,8 +102,6 @@ class Session:
     def close(self) -> None:
         self.control.cancel()
         self.journal.close()
-        for observer in self.observers:
-            observer.close()
         self.log.close()
 
     def crew(self, interrupts: Interrupts) -> Crew:

@@ -192,32 +192,41 @@ class Step:
             return known
         self.shop.control.check()
         self.admit(request)
-        journal, proposer = self.shop.journal, self._proposer(request)
-        with self.shop.gate:
-            self.shop.control.check()
-            journal.append(
-                Kind.LLM_REQUEST,
-                node=self.node,
-                role=request.role,
-                attempt=request.attempt,
-                prompt_sha=journal.log.put(request.prompt),
-                backend=proposer.llm.backend,
-                model=proposer.llm.model,
-                params=_params(request),
-            )
-            start = time.monotonic()
-            self.calling = True
-            try:
-                answer, error = self._ask(proposer, request), None
-            except LLMError as problem:
-                answer, error = Completion("", "error", problem.usage, proposer.llm.model, problem.request_id), problem
-            finally:
-                self.calling = False
-            latency_s = round(time.monotonic() - start, 3)
+        proposer = self._proposer(request)
+        self.calling = True
+        try:
+            with self.shop.gate:
+                self.shop.control.check()
+                self._log_request(proposer, request)
+                start = time.monotonic()
+                answer, error = self._answer(proposer, request)
+                latency_s = round(time.monotonic() - start, 3)
+        finally:
+            self.calling = False
         record = self._log_result(proposer, request, answer, error, latency_s)
         if error is not None and error.kind in STOPPING:
             raise StopSearch("auth" if error.kind is ErrorKind.AUTH else "error", _advice(error))
         return record
+
+    def _log_request(self, proposer: Proposer, request: Request) -> None:
+        journal = self.shop.journal
+        journal.append(
+            Kind.LLM_REQUEST,
+            node=self.node,
+            role=request.role,
+            attempt=request.attempt,
+            prompt_sha=journal.log.put(request.prompt),
+            backend=proposer.llm.backend,
+            model=proposer.llm.model,
+            params=_params(request),
+        )
+
+    def _answer(self, proposer: Proposer, request: Request) -> tuple[Completion, LLMError | None]:
+        """The answer, or an empty one with the error that came instead."""
+        try:
+            return self._ask(proposer, request), None
+        except LLMError as error:
+            return Completion("", "error", error.usage, proposer.llm.model, error.request_id), error
 
     def _ask(self, proposer: Proposer, request: Request) -> Completion:
         left = self.shop.clock.left().wall_s

@@ -1,6 +1,7 @@
 """The loop: equal outcomes for equal seeds whatever the timing, and what happens when things go wrong."""
 
 import json
+import resource
 
 import pytest
 import search_lab as lab_of
@@ -386,7 +387,7 @@ def test_dollars_are_refused_before_they_are_spent(lab, tmp_path):
 def test_tokens_are_bounded_too(lab, tmp_path):
     lines = [{"operator": "draft", "completion": answer(0.1 * i), "usage": {"input": 1_500}} for i in range(1, 5)]
     file = replay_file(tmp_path / "r.jsonl", lines)
-    options = {"llm__backend": "replay", "llm__path": file, "llm__max_tokens": 100}
+    options = {"llm__backend": "replay", "llm__path": file, "llm__max_tokens": 2_000}
     done = search(tmp_path, budget__steps=4, budget__tokens=6_000, **options)
     assert done.stopped.reason == "tokens"
     assert 0 < tree(done.folder).spent.tokens <= 6_000
@@ -451,6 +452,21 @@ def test_prompts_never_depend_on_test_scores(lab, tmp_path):
     assert values[0] != values[1]
     assert prompts(plain.folder) == prompts(scrambled.folder)
     assert tree(plain.folder).fingerprint() == tree(scrambled.folder).fingerprint()
+
+
+def test_a_full_disk_stops_the_run_which_continues_when_there_is_room(lab, tmp_path):
+    search(tmp_path, "a", budget__steps=2)
+    size = max(path.stat().st_size for path in (tmp_path / "a").rglob("events.jsonl"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 3000, hard))
+    try:
+        with pytest.raises(ValueError, match=r"cannot write .*events.jsonl: errno"):
+            search(tmp_path, "a", budget__steps=9)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    done = search(tmp_path, "a", budget__steps=9)
+    straight = search(tmp_path, "b", budget__steps=9)
+    assert tree(done.folder).fingerprint() == tree(straight.folder).fingerprint()
 
 
 def test_an_observer_sees_every_record_with_its_tree(lab, tmp_path):
