@@ -7,7 +7,6 @@ python scripts/mad.py --task=noisy-in-context-recall --field=frac_noise=0.4 --ou
 
 from pathlib import Path
 
-import numpy as np
 from absl import flags
 
 from aira_jax import cli
@@ -25,8 +24,7 @@ _ROWS = flags.DEFINE_integer(
 _OUT = flags.DEFINE_string("out", None, "Write all arrays to this .npz file.")
 
 
-def main(argv):
-    del argv
+def main(_argv):
     fields = dict(_parse_field(_TASK.value, text) for text in _FIELD.value)
     data = mad.make(_TASK.value, _TRAIN.value, _TEST.value, _SEED.value, **fields)
     if _DIGEST.value:
@@ -36,19 +34,12 @@ def main(argv):
         for name, part in vars(data.train[row]).items():
             print(f"{name:5} {' '.join(map(str, part))}")
     if _OUT.value:
-        _save(_OUT.value, data)
+        try:
+            mad.save(Path(_OUT.value), data)
+        except OSError as error:
+            raise ValueError(f"--out={_OUT.value}: {error.strerror}") from error
     if not (_DIGEST.value or _ROWS.value or _OUT.value):
         print(f"{_TASK.value}: train {data.train.x.shape}, test {data.test.x.shape}, vocab {data.vocab}")
-
-
-def _save(path: str, data: mad.Dataset) -> None:
-    arrays = {f"{split}_{name}": part for split in mad.Split for name, part in vars(getattr(data, split)).items()}
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "wb") as file:
-            np.savez(file, **arrays)
-    except OSError as error:
-        raise ValueError(f"--out={path}: {error.strerror}") from error
 
 
 def _parse_field(task: str, text: str):

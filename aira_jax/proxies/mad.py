@@ -118,7 +118,7 @@ def make(
     if cached is not None:
         return cached
     data = _draw(task, n_train, n_test, seed, resolved)
-    _write(path, data)
+    save(path, data)
     return data
 
 
@@ -127,6 +127,21 @@ def generate(task: str, split: Split | str, n: int, seed: int = DEFAULT_SEED, *,
     if Split(split) is Split.TRAIN:
         return make(task, n, 0, seed, **fields).train
     return make(task, n_train, n, seed, **fields).test
+
+
+def save(path: Path, data: Dataset) -> None:
+    """Writes train_x, train_y, train_probe, test_x, ... to an .npz file, in one step. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {f"{split}_{part}": array for split in Split for part, array in vars(getattr(data, split)).items()}
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+        try:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
 
 
 def split_validation(rows: Rows) -> tuple[Rows, Rows]:
@@ -212,20 +227,6 @@ def _read(path: Path, vocab: int) -> Dataset | None:
     except (FileNotFoundError, zipfile.BadZipFile, EOFError, KeyError, ValueError):
         return None
     return Dataset(train, test, vocab)
-
-
-def _write(path: Path, data: Dataset) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {f"{split}_{part}": array for split in Split for part, array in vars(getattr(data, split)).items()}
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-        try:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.replace(file.name, path)
 
 
 def _known(name: str, known, what: str) -> None:

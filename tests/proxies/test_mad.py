@@ -450,7 +450,6 @@ def test_script_prints_four_digest_lines(published):
         ([], "--task"),
         (["--task=memorization", "--field=vocab=many"], "--field=vocab=many"),
         (["--task=memorization", "stray"], "unexpected argument 'stray'"),
-        (["--task=memorization", "--train=2", "--test=2", "--out=/"], "--out=/: Is a directory"),
     ],
 )
 def test_script_ends_bad_input_with_exit_2_and_no_traceback(arguments, message):
@@ -459,6 +458,14 @@ def test_script_ends_bad_input_with_exit_2_and_no_traceback(arguments, message):
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
+
+
+def test_script_names_an_output_that_cannot_be_written(tmp_path):
+    (tmp_path / "taken").mkdir()
+    result = run_script("--task=compression", "--train=3", "--test=2", f"--out={tmp_path / 'taken'}")
+    assert result.returncode == 2
+    assert result.stderr == f"error: --out={tmp_path / 'taken'}: Is a directory\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
 def test_script_writes_all_arrays(tmp_path):
