@@ -55,6 +55,10 @@ class LabRunning:
         ended = "cancelled" if self._killed.is_set() else "wall" if pause > self.job.limits.wall_s else None
         if ended:
             return Execution(Status.KILLED, None, 9, wall_s, 0.0, 0, "", "", 0, killed_for=ended)
+        if flags["--stage"] == "fit":
+            (self.job.workdir / "predictions").mkdir()
+            (self.job.workdir / "predictions" / "p.txt").write_text("1")
+            return Execution(Status.OK, 0, None, wall_s, 0.0, 0, "", "", 0)
         code, result = EVALUATE(
             self.job.workdir / "answer.txt", flags["--stage"], flags["--split"], int(flags["--seed"])
         )

@@ -135,6 +135,52 @@ def test_a_defect_of_the_evaluator_is_tried_twice_and_never_blamed_on_the_candid
     assert (node.status, node.failure_class, len(calls)) == (NodeStatus.FAILED, "infra", 2)
 
 
+@pytest.fixture
+def fitted(lab, monkeypatch):
+    """The toy task as one whose candidates are code: fit without labels, then score with them."""
+    load = loader.load
+    monkeypatch.setattr(loader, "load", lambda name: dataclasses.replace(load(name), executes_candidate=True))
+    return lab
+
+
+def test_code_is_fitted_without_labels_and_scored_without_running(fitted, tmp_path):
+    read = []
+    fitted.before = lambda job, flags: read.extend(
+        mount.source.joinpath("p.txt").read_text() for mount in job.mounts if mount.target == "predictions"
+    )
+    done = search(tmp_path, **drafts(tmp_path, 0.5))
+    _, fit, score = fitted.jobs
+    assert [phase for _, phase, _ in phases(done.folder)] == ["check", "fit_validation", "score_validation"]
+    assert not any("labels" in mount.target for mount in fit.mounts)
+    assert any(path.name == "labels" for path in fit.hidden)
+    assert score.hidden == ()
+    assert {mount.target for mount in score.mounts} >= {"data/validation_with_labels", "predictions"}
+    assert read == ["1"]
+    assert tree(done.folder).nodes[0].fitness == pytest.approx(0.75)
+    assert not (tmp_path / "runs" / ".work").exists() or not list((tmp_path / "runs" / ".work").iterdir())
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_crash_between_fit_and_score_fits_again_only_when_the_predictions_are_gone(fitted, tmp_path, lost):
+    options = drafts(tmp_path, 0.5)
+    whole = search(tmp_path, "whole", **options)
+    lines = (whole.folder / "events.jsonl").read_bytes().splitlines(keepends=True)
+    cut = next(i for i, line in enumerate(lines) if b'"exec_end"' in line and b"fit_validation" in line) + 1
+    folder = tmp_path / "cut" / whole.folder.relative_to(tmp_path / "whole")
+    folder.mkdir(parents=True)
+    (folder / "events.jsonl").write_bytes(b"".join(lines[:cut]))
+    (folder / "blobs").symlink_to(whole.folder / "blobs")
+    if not lost:
+        kept = tmp_path / "cut" / ".work" / "-".join(folder.parts[-3:]) / "0000-validation-0"
+        kept.mkdir(parents=True)
+        (kept / "p.txt").write_text("1")
+    fitted.jobs.clear()
+    search(tmp_path, "cut", **options)
+    stages = [job.argv[job.argv.index("--stage") + 1] for job in fitted.jobs]
+    assert stages == (["fit", "score"] if lost else ["score"])
+    assert tree(folder).fingerprint() == tree(whole.folder).fingerprint()
+
+
 SOLUTION = """
 open("answer.txt", "w").write("x=0.600000\\n")
 print("Accuracy: 0.2")
