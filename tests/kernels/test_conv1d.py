@@ -1,0 +1,61 @@
+"""causal_conv1d: golden values, every implementation against the float64 reference, continuation, steps, segments."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kernels_pallas import ConvSpec, cases, causal_conv1d, causal_conv1d_step, interpret_mode
+
+XLA = ("reference", "xla")
+
+
+@pytest.mark.parametrize("impl", XLA)
+def test_golden_values(x64, impl):
+    x, w = jnp.arange(1.0, 6.0).reshape(1, 5, 1), jnp.array([0.1, 0.2, 0.3, 0.4])[:, None]
+    close = {"rtol": 0, "atol": 6e-11}
+    np.testing.assert_allclose(causal_conv1d(x, w, activation="none", impl=impl).ravel(), [0.4, 1.1, 2, 3, 4], **close)
+    want = [0.2394750640, 0.8252861162, 1.7615941560, 2.8577223805, 3.9280551602]
+    np.testing.assert_allclose(causal_conv1d(x, w, impl=impl).ravel(), want, **close)
+    y = causal_conv1d(x, w, activation="none", segment_ids=jnp.array([[0, 0, 0, 1, 1]]), impl=impl)
+    np.testing.assert_allclose(y.ravel(), [0.4, 1.1, 2, 1.6, 3.2], **close)
+
+
+@pytest.mark.parametrize("impl", ["xla", "pallas_triton"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_random_shapes_agree_with_the_float64_reference(seed, impl, dtype):
+    rng = np.random.default_rng(seed)
+    width, length = int(rng.choice([1, 2, 4])), int(rng.choice([1, 2, 5, 63, 64, 70]))
+    spec = ConvSpec(2, length, 32, width, dtype, bool(rng.integers(2)))
+    options = {
+        "initial": bool(rng.integers(2)),
+        "bias": bool(rng.integers(2)),
+        "activation": str(rng.choice(["silu", "none"])),
+    }
+    print(spec, options)
+    case = cases.case(spec, seed, **options)
+    with interpret_mode():
+        got = case.evaluate(impl)
+    assert not cases.failures(got, case.exact(), dtype)
+    if dtype == "float32":
+        assert cases.rms_error(got["y"], case.exact()["y"]) < 1e-6
+
+
+@pytest.mark.parametrize("impl", XLA)
+def test_split_and_steps_equal_the_whole(seed, impl):
+    a = {k: jnp.asarray(v) for k, v in cases.case(ConvSpec(2, 11, 6, 4), seed, initial=True).arrays.items()}
+    x, w, b, state = a["x"], a["w"], a["b"], a["initial_state"]
+    whole, end = causal_conv1d(x, w, b, initial_state=state, return_final_state=True, impl=impl)
+    y0, middle = causal_conv1d(x[:, :2], w, b, initial_state=state, return_final_state=True, impl=impl)
+    y1, last = causal_conv1d(x[:, 2:], w, b, initial_state=middle, return_final_state=True, impl=impl)
+    np.testing.assert_allclose(jnp.concatenate([y0, y1], 1), whole, atol=1e-6)
+    np.testing.assert_array_equal(last, end)
+    for t in range(11):
+        y, state = causal_conv1d_step(state, x[:, t], w, b)
+        np.testing.assert_allclose(y, whole[:, t], atol=1e-6)
+    np.testing.assert_array_equal(state, end)
+
+
+def test_the_final_state_holds_the_last_run_only():
+    x, w = jnp.arange(1.0, 6.0).reshape(1, 5, 1), jnp.ones((4, 1))
+    _, state = causal_conv1d(x, w, segment_ids=jnp.array([[1, 1, 1, 2, 2]]), return_final_state=True)
+    assert state.ravel().tolist() == [0, 4, 5]

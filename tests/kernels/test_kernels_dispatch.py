@@ -1,0 +1,216 @@
+"""Dispatch: what runs where and why; and every refused input with the mend that its message names."""
+
+import builtins
+import logging
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from kernels_pallas import (
+    Impl,
+    SsdSpec,
+    causal_conv1d,
+    causal_conv1d_step,
+    explain,
+    gated_rmsnorm,
+    interpret_mode,
+    linear_xent,
+    selfcheck,
+    ssd,
+    ssd_step,
+    state_scan,
+)
+from kernels_pallas.common import backends, dispatch
+from kernels_pallas.common.lowering import Target, device
+
+SPEC = SsdSpec(1, 64, 2, 16, 1, 16)
+TIMED = (1, 6, 4)
+
+
+def call(**changes):
+    args = {
+        "x": jnp.ones((*TIMED, 16)),
+        "dt": jnp.ones(TIMED),
+        "A": -jnp.ones(4),
+        "B": jnp.ones((1, 6, 2, 16)),
+        "C": jnp.ones((1, 6, 2, 16)),
+    }
+    return ssd(**args | changes)
+
+
+REFUSED = {
+    "empty": ({"x": jnp.ones((1, 0, 4, 16))}, r"ssd: L=0; drop empty sequences before the call"),
+    "rank": ({"x": jnp.ones((6, 4, 16))}, r"x has shape \[6, 4, 16\]; needs \[B,L,H,P\]"),
+    "size": ({"dt": jnp.ones((1, 5, 4))}, r"dt has shape \[1, 5, 4\]; needs \[B,L,H\] with B=1, L=6, H=4"),
+    "groups": ({k: jnp.ones((1, 6, 3, 16)) for k in "BC"}, r"H=4 heads cannot be shared by G=3 groups"),
+    "B and C": ({"C": jnp.ones((1, 6, 1, 16))}, r"C has shape \[1, 6, 1, 16\]; needs \[B,L,G,N\] .*G=2"),
+    "A dtype": ({"A": -jnp.ones(4, jnp.bfloat16)}, r"pass A in float32: A = -jnp.exp\(A_log.astype\(jnp.float32\)\)"),
+    "A integer": ({"A": -jnp.ones(4, jnp.int32)}, r"A is int32; pass A in float32"),
+    "A sign": ({"A": jnp.array([-1.0, -1, 0, 2])}, r"A\[2\]=0.0; A must be negative: A = -jnp.exp\(A_log\)"),
+    "half": ({k: jnp.ones((*TIMED, 16), jnp.float16) for k in "x"}, r"x is float16.*use bfloat16"),
+    "mixed": ({"B": jnp.ones((1, 6, 2, 16), jnp.bfloat16)}, r"B is bfloat16 but x is float32; cast B to x.dtype"),
+    "chunk": ({"chunk": 0}, r"chunk=0; needs at least 1 \(Pallas: 16, 32, 64, 128 or 256\)"),
+    "segments dtype": ({"segment_ids": jnp.ones((1, 6))}, r"segment_ids is float32; needs an integer dtype"),
+    "segments": ({"segment_ids": jnp.ones((1, 5), int)}, r"segment_ids has shape \[1, 5\]; needs \[B,L\]"),
+    "state": ({"initial_state": jnp.ones((1, 4, 16, 8))}, r"initial_state has shape .*needs \[B,H,P,N\]"),
+    "state dtype": ({"initial_state": jnp.ones((1, 4, 16, 16), jnp.bfloat16)}, r"the state stays in float32"),
+    "D": ({"D": jnp.ones(3)}, r"D has shape \[3\]; needs \[H\] with H=4"),
+    "bias": ({"dt_bias": jnp.ones(3)}, r"dt_bias has shape \[3\]; needs \[H\]"),
+    "limit": ({"dt_limit": (1.0, 0.5)}, r"dt_limit=\(1.0, 0.5\); needs 0 <= low < high"),
+    "name": ({"impl": "cuda"}, r"unknown impl 'cuda'; one of auto, reference, xla"),
+    "elsewhere": (
+        {"impl": "pallas_triton"},
+        r"pallas_triton needs a CUDA GPU.*Usable here \(cpu\): reference, xla, xla_scan",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_ssd_refuses(name):
+    changes, message = REFUSED[name]
+    with pytest.raises(ValueError, match=message):
+        call(**changes)
+
+
+@pytest.mark.parametrize(
+    "changes,message",
+    [
+        ({"chunk": 48}, r"chunk=48; Pallas kernels take 16, 32, 64, 128 or 256"),
+        ({"chunk": 512}, r"chunk=512; Pallas kernels take"),
+        ({"x": jnp.ones((*TIMED, 24))}, r'P=24 is no power of two >= 16.*use impl="xla"'),
+        ({k: jnp.ones((1, 6, 2, 512)) for k in "BC"}, r'N=512 exceeds 256.*use impl="xla"'),
+    ],
+)
+def test_pallas_names_its_limits(changes, message):
+    with interpret_mode(), pytest.raises(ValueError, match=message):
+        call(impl="pallas_triton", **changes)
+
+
+def test_the_other_operators_refuse():
+    x, w = jnp.ones((1, 5, 16)), jnp.ones((4, 16))
+    with pytest.raises(ValueError, match=r"causal_conv1d: L=0; drop empty sequences"):
+        causal_conv1d(x[:, :0], w)
+    with pytest.raises(
+        ValueError, match=r"initial_state has 4 rows; needs W-1=3: caches of mamba_ssm hold W rows, drop the first"
+    ):
+        causal_conv1d(x, w, initial_state=jnp.ones((1, 4, 16)))
+    with pytest.raises(ValueError, match=r"causal_conv1d_step: state has 4 rows"):
+        causal_conv1d_step(jnp.ones((1, 4, 16)), x[:, 0], w)
+    with pytest.raises(ValueError, match=r"unknown activation 'gelu'; one of silu, none"):
+        causal_conv1d(x, w, activation="gelu")
+    with pytest.raises(ValueError, match=r"groups=3 does not divide K=16"):
+        gated_rmsnorm(x, x, w[0], groups=3)
+    with pytest.raises(ValueError, match=r"linear_xent: T=0; drop empty inputs"):
+        linear_xent(jnp.ones((0, 4)), jnp.ones((5, 4)), jnp.ones(0, int))
+    with pytest.raises(ValueError, match=r"state_scan: c=0; drop empty sequences"):
+        state_scan(jnp.ones((1, 0, 2)), jnp.ones((1, 0, 2, 3)))
+    with pytest.raises(ValueError, match=r"states is bfloat16; decays and states stay in float32"):
+        state_scan(jnp.ones((1, 3, 2)), jnp.ones((1, 3, 2, 3), jnp.bfloat16))
+    with pytest.raises(ValueError, match=r"ssd_step: state is bfloat16; the state stays in float32"):
+        ssd_step(
+            jnp.ones((1, 2, 4, 4), jnp.bfloat16),
+            jnp.ones((1, 2, 4)),
+            jnp.ones((1, 2)),
+            -jnp.ones(2),
+            *[jnp.ones((1, 1, 4))] * 2,
+        )
+
+
+def test_auto_is_the_chunked_scan_on_cpu():
+    choice = explain("ssd", SPEC)
+    assert (choice.impl, choice.chunk) == (Impl.XLA_SCAN, 32)
+    assert explain("ssd", SPEC, impl="xla").reason == "named by the caller"
+
+
+def test_auto_is_triton_on_a_gpu_and_says_what_it_skipped():
+    with device(Target.H100):
+        assert (explain("ssd", SPEC).impl, explain("ssd", SPEC).chunk) == (Impl.PALLAS_TRITON, 128)
+        choice = explain("ssd", SsdSpec(1, 64, 2, 24, 1, 16))
+    assert choice.impl is Impl.XLA
+    assert "skipped pallas_triton (P=24" in choice.reason
+    with device(Target.TPU):
+        assert explain("ssd", SPEC).impl is Impl.XLA
+
+
+def test_the_choice_is_logged_once_per_shape(caplog):
+    dispatch._log_once.cache_clear()
+    with caplog.at_level(logging.INFO, logger="kernels_pallas"):
+        for _ in range(3):
+            explain("ssd", SPEC)
+        explain("ssd", SsdSpec(2, 64, 2, 16, 1, 16))
+    assert [r.getMessage().split(" -> ")[1][:8] for r in caplog.records] == ["xla_scan"] * 2
+
+
+def test_a_tuned_entry_decides_on_its_device(monkeypatch):
+    row = {
+        "op": "ssd",
+        "device_kind": Target.H100.value[0],
+        "key": SPEC.key(),
+        "impl": "xla",
+        "chunk": 64,
+        "blocks": {},
+    }
+    monkeypatch.setattr(dispatch, "_tuned", lambda stamp: {("ssd", row["device_kind"], row["key"]): row})
+    with device(Target.H100):
+        choice = explain("ssd", SPEC)
+        assert (choice.impl, choice.chunk) == (Impl.XLA, 64)
+        assert "tuned table" in choice.reason
+        assert explain("ssd", SsdSpec(3, 64, 2, 16, 1, 16)).impl is Impl.PALLAS_TRITON
+
+
+def test_without_pallas_triton_the_choice_gives_the_reason(monkeypatch):
+    real = builtins.__import__
+    monkeypatch.setitem(sys.modules, "jax.experimental.pallas.triton", None)
+    monkeypatch.setattr(builtins, "__import__", real)
+    backends.missing.cache_clear()
+    try:
+        with device(Target.H100):
+            choice = explain("ssd", SPEC)
+            with pytest.raises(ValueError, match="has no Pallas backend triton"):
+                explain("ssd", SPEC, impl="pallas_triton")
+    finally:
+        backends.missing.cache_clear()
+    assert choice.impl is Impl.XLA
+    assert "has no Pallas backend triton" in choice.reason
+
+
+def test_importing_needs_no_device_and_no_pallas():
+    code = (
+        "import sys; sys.modules['jax.experimental.pallas'] = None\n"
+        "import kernels_pallas, jax._src.xla_bridge as b\n"
+        "assert not b._backends, b._backends\n"
+        "assert not [m for m in sys.modules if m.startswith(('aira_jax', 'flax', 'absl.app'))]"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_validation_names_the_first_offender():
+    with pytest.raises(ValueError, match=r"dt\[0, 3, 1\]=-2.0 < 0"):
+        explain("ssd", SPEC, validate=True, values={"A": -jnp.ones(2), "dt": jnp.ones((1, 4, 2)).at[0, 3, 1].set(-2)})
+    with pytest.raises(ValueError, match=r"A\[1\]=1.0"):
+        explain("ssd", SPEC, validate=True, values={"A": jnp.array([-1.0, 1.0]), "dt": jnp.ones((1, 4, 2))})
+
+
+def test_selfcheck_passes_a_good_kernel_and_stops_on_a_bad_one(monkeypatch):
+    spec = SsdSpec(4, 32, 2, 16, 1, 16, chunk=32)
+    assert not selfcheck(["ssd"], [spec])[0].checked
+    with interpret_mode():
+        assert selfcheck(["ssd"], [spec], impl="pallas_triton")[0].checked
+    from kernels_pallas.ssd.pallas_triton import TritonStages
+
+    good = TritonStages.chunk_state
+    monkeypatch.setattr(TritonStages, "chunk_state", lambda self, w, x, b: good(self, w, x, b) * 1.1)
+    jax.clear_caches()
+    with (
+        interpret_mode(),
+        pytest.raises(
+            ValueError,
+            match=r"kernels.impl.ssd=pallas_triton failed its self-check on .* rms .* > .*; set kernels.impl.ssd=xla",
+        ),
+    ):
+        selfcheck(["ssd"], [spec], impl="pallas_triton")
+    jax.clear_caches()

@@ -1,0 +1,61 @@
+"""Pallas kernels lower for GPUs and TPUs that are not at hand, at the shapes of every scale."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from kernels_pallas import causal_conv1d, ssd, state_scan
+from kernels_pallas.bench.shapes import shape
+from kernels_pallas.common.lowering import Target, lower
+
+TARGETS = {"pallas_triton": Target.H100, "pallas_tpu": Target.TPU}
+SCALES = ("small_n16", "350m", "1b", "3b")
+
+
+def kernels(lowered, kind: str) -> int:
+    return lowered.as_text().count(f"@{kind}")
+
+
+def array(*dims, dtype=jnp.float32):
+    return jax.ShapeDtypeStruct(dims, dtype)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("impl", TARGETS)
+def test_state_scan(scale, impl):
+    s = shape(scale)
+    args = array(s.B, s.L // 128, s.block.H), array(s.B, s.L // 128, s.block.H, s.block.P, s.block.N)
+    for reverse in (False, True):
+        lowered = lower(lambda d, s, r=reverse: state_scan(d, s, reverse=r, impl=impl), *args, target=TARGETS[impl])
+        assert "custom_call" in lowered.as_text()
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("impl,count", [("pallas_triton", 9), ("pallas_tpu", 5)])
+def test_ssd_forward_and_backward(scale, impl, count):
+    """On GPUs: chunk_state and scan twice forward (recomputed), once reversed, chunk_scan, and four gradient kernels."""
+    s = shape(scale)
+    b, dtype = s.block, jnp.bfloat16
+    heads, groups = (s.B, s.L, b.H), (s.B, s.L, b.G, b.N)
+    args = [array(*heads, b.P, dtype=dtype), array(*heads), array(b.H), *[array(*groups, dtype=dtype)] * 2]
+    args += [array(b.H), array(s.B, s.L, dtype=jnp.int32)]
+
+    def loss(x, dt, A, B, C, D, segments):
+        y, final = ssd(x, dt, A, B, C, D=D, segment_ids=segments, impl=impl, return_final_state=True)
+        return (y.astype(jnp.float32) ** 2).sum() + final.sum()
+
+    lowered = lower(jax.grad(loss, argnums=(0, 1, 2, 3, 4, 5)), *args, target=TARGETS[impl])
+    assert lowered.as_text().count("stablehlo.custom_call @") >= count
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_conv_forward_and_backward(scale):
+    s = shape(scale)
+    k = s.block.channels
+    args = array(s.B, s.L, k, dtype=jnp.bfloat16), array(4, k), array(k), array(s.B, s.L, dtype=jnp.int32)
+
+    def loss(x, w, b, segments):
+        return causal_conv1d(x, w, b, segment_ids=segments, impl="pallas_triton").astype(jnp.float32).sum()
+
+    lowered = lower(jax.value_and_grad(loss, argnums=(0, 1, 2)), *args, target=Target.H100)
+    assert lowered.as_text().count("stablehlo.custom_call @") == 2

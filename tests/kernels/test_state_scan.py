@@ -1,0 +1,97 @@
+"""state_scan: golden values, every implementation against lax.associative_scan, and its gradient."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kernels_pallas import ScanSpec, cases, interpret_mode, state_scan
+from kernels_pallas.cases import rms_error
+from kernels_pallas.state_scan import pallas_matrix, pallas_triton
+
+ALL = ("reference", "xla", "pallas_triton", "pallas_tpu")
+GOLDEN = {  # (reverse, exclusive): out, final
+    (False, False): ([5, 3.25, 3, 7], 7),
+    (False, True): ([8, 5, 3.25, 3], 7),
+    (True, False): ([2.375, 2.75, 3, 12], 2.375),
+    (True, True): ([2.75, 3, 12, 8], 2.375),
+}
+
+
+@pytest.mark.parametrize("impl", ALL)
+def test_golden_values(impl):
+    decay = jnp.array([0.5, 0.25, 0, 1]).reshape(1, 4, 1)
+    states, initial = jnp.arange(1.0, 5.0).reshape(1, 4, 1, 1), jnp.full((1, 1, 1), 8.0)
+    for (reverse, exclusive), (want, last) in GOLDEN.items():
+        with interpret_mode():
+            out, final = state_scan(decay, states, initial=initial, reverse=reverse, exclusive=exclusive, impl=impl)
+        assert out.ravel().tolist() == want
+        assert final.item() == last
+
+
+def associative(decay, states, initial, reverse):
+    """The inclusive scan by JAX's own associative scan."""
+    edge = -1 if reverse else 0
+    states = states.at[:, edge].add(decay[:, edge, :, None] * initial)
+
+    def combine(a, b):
+        return a[0] * b[0], b[0] * a[1] + b[1]
+
+    return jax.lax.associative_scan(combine, (decay[..., None], states), axis=1, reverse=reverse)[1]
+
+
+@pytest.mark.parametrize("c", [1, 3, 16, 64])
+def test_equals_associative_scan_with_resets(seed, c):
+    arrays = cases.case(ScanSpec(2, c, 2, 24), seed).arrays
+    decay, states, initial = (jnp.asarray(v) for v in arrays.values())
+    for impl in ALL[1:]:
+        for reverse in (False, True):
+            want = associative(decay, states, initial, reverse)
+            with interpret_mode():
+                out, final = state_scan(decay, states, initial=initial, reverse=reverse, impl=impl)
+                before, _ = state_scan(decay, states, initial=initial, reverse=reverse, exclusive=True, impl=impl)
+            assert rms_error(out, want) < 1e-6
+            assert rms_error(final, want[:, 0 if reverse else -1]) < 1e-6
+            assert rms_error(decay[..., None] * before + states, want) < 1e-6
+
+
+@pytest.mark.parametrize(
+    "impl,reverse,exclusive",
+    [("xla", True, False), ("pallas_triton", False, True), ("pallas_triton", True, False), ("pallas_tpu", True, True)],
+)
+def test_gradients_equal_the_float64_reference(seed, impl, reverse, exclusive):
+    case = cases.case(ScanSpec(2, 5, 2, 6), seed, reverse=reverse, exclusive=exclusive)
+    with interpret_mode():
+        wrong = cases.failures(case.evaluate(impl), case.exact(), "float32")
+    assert not wrong
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_two_levels_equal_the_fold(seed, reverse):
+    arrays = cases.case(ScanSpec(1, 50, 2, 20), seed).arrays
+    args = [jnp.asarray(v) for v in arrays.values()]
+    fold = pallas_triton.Scan(segments=1, interpret=True)(*args, reverse)
+    split = pallas_triton.Scan(segments=8, interpret=True)(*args, reverse)
+    for a, b in zip(split, fold, strict=True):
+        assert rms_error(a, b) < 1e-6
+
+
+def test_the_matrix_form_equals_the_fold_without_resets(seed):
+    arrays = cases.case(ScanSpec(1, 32, 2, 64), seed, resets=False).arrays
+    decay, states, _ = (jnp.asarray(v) for v in arrays.values())
+    out = pallas_matrix.matrix_scan(jnp.log(decay), states, interpret=True)
+    want, _ = state_scan(decay, states, impl="xla")
+    assert rms_error(out, want) < 1e-5
+
+
+def test_it_is_differentiable_under_vmap(seed):
+    arrays = cases.case(ScanSpec(3, 4, 2, 5), seed).arrays
+    decay, states, _ = (jnp.asarray(v) for v in arrays.values())
+
+    def loss(impl, decay, states):
+        return (state_scan(decay[None], states[None], impl=impl)[0] ** 2).sum()
+
+    with interpret_mode():
+        got = jax.vmap(jax.grad(lambda s, d: loss("pallas_triton", d, s)))(states, decay)
+    want = jax.vmap(jax.grad(lambda s, d: loss("reference", d, s)))(states, decay)
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)
