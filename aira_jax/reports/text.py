@@ -1,6 +1,7 @@
 """Text from candidates and models, made safe to look at: no control characters, nothing hidden, bounded length."""
 
 import re
+from collections.abc import Sequence
 
 _CONTROL = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"} | {0x7F: "\u2421"}
 _DIRECTION = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C], "\ufffd")
@@ -29,15 +30,27 @@ def cut(text: str, limit: int, whole: str) -> str:
 
     The size of a line is what it takes in an HTML file in UTF-8. `whole` tells where the uncut text lies.
     """
-    lines = [_cut_line(line) for line in visible(text).split("\n")]
-    sizes = [_markup_bytes(line) for line in lines]
-    if sum(sizes) <= limit:
-        return "\n".join(lines)
-    head = _fitting(sizes, 0.6 * limit)
-    tail = _fitting(sizes[head:][::-1], 0.4 * limit)
-    missing = lines[head : len(lines) - tail]
+    lines = text.replace("\r\n", "\n").split("\n")
+    head = _fitting(lines, limit)
+    if len(head) == len(lines):
+        return "\n".join(head)
+    head = _fitting(lines, 0.6 * limit)
+    tail = _fitting(lines[: len(head) - 1 if head else None : -1], 0.4 * limit)[::-1]
+    missing = lines[len(head) : len(lines) - len(tail)]
     note = f"[… {len(missing):,} lines ({sum(map(len, missing)):,} characters) left out here; all of it: {whole} …]"
-    return "\n".join([*lines[:head], note, *lines[len(lines) - tail :]])
+    return "\n".join([*head, note, *tail])
+
+
+def _fitting(lines: Sequence[str], limit: float) -> list[str]:
+    """As many leading lines as fit into `limit` bytes of markup, each of them visible."""
+    kept, total = [], 0
+    for line in lines:
+        shown = _cut_line(visible(line))
+        total += _markup_bytes(shown)
+        if total > limit:
+            return kept
+        kept.append(shown)
+    return kept
 
 
 def _cut_line(line: str) -> str:
@@ -49,13 +62,3 @@ def _cut_line(line: str) -> str:
 
 def _markup_bytes(line: str) -> int:
     return len(line.encode()) + 4 * sum(map(line.count, "&<>\"'")) + 1
-
-
-def _fitting(sizes: list[int], limit: float) -> int:
-    """How many leading items fit into `limit`."""
-    total = 0
-    for count, size in enumerate(sizes):
-        total += size
-        if total > limit:
-            return count
-    return len(sizes)
