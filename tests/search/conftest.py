@@ -1,11 +1,16 @@
 """Fixtures of the search tests."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import search_lab
 
 from aira_jax import sandbox
 from aira_jax.search import session
 from aira_jax.tasks import loader
+
+sys.path.append(str(Path(__file__).parents[1] / "llm"))  # fake_server
 
 
 @pytest.fixture
