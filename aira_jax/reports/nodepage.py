@@ -12,6 +12,7 @@ from aira_jax.reports.text import cut, one_line, visible
 
 PART_BYTES = 60_000  # no single text is longer, however few nodes there are
 SHARES = {"plan": 0.1, "analysis": 0.05, "diff": 0.25, "output": 0.3, "files": 0.3}
+SHORT_LINES = 12  # a file of up to so many lines is shown at once
 TASK_COLUMNS = ("micro", "macro", "loss")
 OWN_FACTS = ("profile", "seed", "n_params", "steps", "train_s", "wall_s")
 
@@ -31,6 +32,15 @@ class Curve:
 
     path: str
     ends: str
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A candidate's file; `is_open` when it is short and differs from the parent's."""
+
+    path: str
+    text: str
+    is_open: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +72,7 @@ class NodePage:
     analysis: str
     message: str
     diff: tuple[tuple[str, str], ...]
-    files: tuple[tuple[str, str], ...]
+    files: tuple[File, ...]
     tables: tuple[Table, ...]
     facts: tuple[tuple[str, str], ...]
     more_facts: tuple[tuple[str, str], ...]
@@ -102,10 +112,7 @@ def page(view: NodeView, run: RunView, share: float) -> NodePage:
         analysis=cut(node.summary, limit["analysis"], f"{folder}/result.json"),
         message=cut(node.message, limit["analysis"], f"{folder}/result.json"),
         diff=_diff_lines(_change_of(view, run, limit["diff"], folder)),
-        files=tuple(
-            (visible(path), cut(text, limit["files"] // len(node.files), f"{folder}/files/"))
-            for path, text in sorted(node.files.items())
-        ),
+        files=tuple(_files(view, run, limit["files"], folder)),
         tables=tuple(_tables(view, parent)),
         facts=tuple(_facts(scored.result)) if scored else (),
         more_facts=tuple(_more_facts(scored.result)) if scored else (),
@@ -116,6 +123,14 @@ def page(view: NodeView, run: RunView, share: float) -> NodePage:
         usd=dollars(node.usd),
         warnings=view.warnings,
     )
+
+
+def _files(view: NodeView, run: RunView, limit: int, folder: str) -> Iterator[File]:
+    before = run.parent_files(view)
+    for path, text in sorted(view.node.files.items()):
+        is_news = before.get(path) != text
+        shown = cut(text, limit // len(view.node.files), f"{folder}/files/")
+        yield File(visible(path), shown, is_news and text.count("\n") <= SHORT_LINES)
 
 
 def _scored(view: NodeView, split: str = "validation") -> Execution | None:
