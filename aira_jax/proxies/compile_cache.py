@@ -41,16 +41,21 @@ class Program:
 
 @dataclasses.dataclass(frozen=True)
 class Compiler:
-    """Compiles functions, or finds them in `directory` (None: nothing is read or kept)."""
+    """Compiles functions, or finds them in `directory` (None: nothing is read or kept).
+
+    `options` are XLA's compiler options for every program.
+    """
 
     directory: Path | None = None
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    def __call__(self, jitted, *args, depends_on: tuple, options: Mapping[str, Any] | None = None) -> Program:
-        """`jitted` compiled for arrays like `args`, which are not used up.
+    def __call__(self, jitted, *args, depends_on: tuple, **options) -> Program:
+        """`jitted` compiled for arrays like `args`, which are not used up; `options` are added to the compiler's.
 
         `depends_on` names all that the program depends on besides the arguments' shapes, versions and source files:
-        equal values must mean equal programs. `options` are XLA's compiler options.
+        equal values must mean equal programs.
         """
+        options = dict(self.options) | options
         start = time.perf_counter()
         path = call = None
         if self.directory is not None:
@@ -58,7 +63,7 @@ class Compiler:
             call = _load(path, args)
         loaded = call is not None
         if not loaded:
-            call = jitted.lower(*args).compile(compiler_options=dict(options or {}))
+            call = jitted.lower(*args).compile(compiler_options=options)
             if path:
                 _store(path, call)
         return Program(call, time.perf_counter() - start, loaded)
@@ -86,11 +91,11 @@ def _environment() -> str:
     return "\0".join([_FORMAT, *versions, os.environ.get("XLA_FLAGS", ""), digest.hexdigest()])
 
 
-def _key(args: tuple, depends_on: tuple, options: Mapping[str, Any] | None) -> str:
+def _key(args: tuple, depends_on: tuple, options: Mapping[str, Any]) -> str:
     leaves, tree = jax.tree.flatten(args)
     shapes = [(leaf.shape, str(leaf.dtype)) for leaf in leaves]
     configured = (jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision, len(jax.devices()))
-    parts = (_environment(), repr(configured), repr(depends_on), repr(sorted((options or {}).items())), str(tree))
+    parts = (_environment(), repr(configured), repr(depends_on), repr(sorted(options.items())), str(tree))
     return hashlib.sha256("\0".join((*parts, repr(shapes))).encode()).hexdigest()
 
 

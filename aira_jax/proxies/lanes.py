@@ -72,10 +72,10 @@ def _train_group(lanes, preset, layers, engine, compiler) -> list[Scored]:
 def _attempt(
     lanes: Sequence[Lane], preset: Preset, layers: tuple[str, ...], setup: Setup, compiler: Compiler
 ) -> list[Scored]:
-    trainer = Trainer(preset, layers, lanes, setup, compiler)
     start = time.perf_counter()
+    trainer = Trainer(preset, layers, lanes, setup, compiler)
     outcomes = trainer.run(_reporter(lanes, preset))
-    train_s, compile_s = (s / len(lanes) for s in (time.perf_counter() - start, trainer.compile_s))
+    train_s, compile_s = time.perf_counter() - start - trainer.compile_s, trainer.compile_s
     steps_per_epoch = -(-len(lanes[0].train) // preset.batch)
     return [
         Scored(
@@ -85,8 +85,8 @@ def _attempt(
             outcome.stopped,
             len(outcome.losses),
             [round(float(loss), 6) for loss in outcome.losses.reshape(-1, steps_per_epoch).mean(axis=1)],
-            train_s,
-            compile_s,
+            train_s / len(lanes),
+            compile_s / len(lanes),
             engine_table.describe(setup),
         )
         for lane, outcome in zip(lanes, outcomes, strict=True)

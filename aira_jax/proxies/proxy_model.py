@@ -62,7 +62,7 @@ class ProxyModel:
         key, layers = jax.random.key(seed), self.program.layers
 
         def draw(f, *depends_on):
-            program = compiler(jax.jit(f), key, depends_on=("initial", *depends_on), options=_QUICK)
+            program = compiler(jax.jit(f), key, depends_on=("initial", *depends_on), **_QUICK)
             return jax.tree.map(np.asarray, program.call(key))
 
         def ends(key, vocab=vocab):

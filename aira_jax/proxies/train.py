@@ -5,6 +5,7 @@ E lanes (task x seed, each a model of its own), N rows, S steps of an epoch, B r
 """
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -73,9 +74,9 @@ def cross_entropy(logits_BTV: jax.Array, y_BT: jax.Array) -> jax.Array:
 
 
 class Trainer:
-    """The compiled programs of a group of lanes; `run` trains and scores all of them.
+    """The programs of a group of lanes, compiled when first used; `run` trains and scores all of them.
 
-    `compiler` compiles the programs or finds them in a cache; `compile_s` are the seconds all of that took.
+    `compiler` compiles or finds them in a cache; `compile_s` are the seconds that took so far.
     """
 
     def __init__(
@@ -107,15 +108,21 @@ class Trainer:
             for split in ("train", "test")
         )
         start = time.perf_counter()
-        self._compile(compiler)
+        self._compiler, self._precision = compiler, "highest" if preset.dtype is DType.FP32 else "default"
+        with jax.default_matmul_precision(self._precision):
+            self.initial = self._initial_state(compiler)
         self.compile_s = time.perf_counter() - start
 
-    def initial_state(self, compiler: Compiler) -> Tree:
-        """Parameters and optimiser state of all lanes, leading dim E."""
+    def _initial_state(self, compiler: Compiler) -> Tree:
+        """Parameters and optimiser state of all lanes as host arrays, leading dim E."""
         lanes = [self.model.initial_params(lane.seed, lane.vocab, compiler) for lane in self.lanes]
-        params = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *lanes)
+        params = jax.tree.map(lambda *leaves: np.stack(leaves), *lanes)
         empty = jax.eval_shape(jax.vmap(self.optimiser.init), params)
-        return params, jax.tree.map(lambda leaf: jnp.asarray(np.zeros(leaf.shape, leaf.dtype)), empty)
+        return params, jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), empty)
+
+    def initial_state(self) -> Tree:
+        """Parameters and optimiser state of all lanes on the device; `train_epoch` uses its argument up."""
+        return jax.tree.map(jnp.array, self.initial)
 
     def order(self, epoch: int) -> tuple[jax.Array, jax.Array]:
         """Row numbers [E, S, B] of an epoch, and how many passes of `micro` rows each step takes, [S]."""
@@ -126,7 +133,7 @@ class Trainer:
 
     def run(self, on_epoch: Callable[[int, float], None] = lambda epoch, loss: None) -> list[Outcome]:
         """Trains to the end (or until every lane has stopped or diverged); `on_epoch(epochs done, mean loss)`."""
-        p, state = self.preset, self.state
+        p, state = self.preset, self.initial_state()
         best: list[Outcome | None] = [None] * len(self.lanes)
         losses_ES = np.zeros((len(self.lanes), 0), np.float32)
         for epoch in range(1, p.epochs + 1):
@@ -159,17 +166,25 @@ class Trainer:
 
     # What is compiled.
 
-    def _compile(self, compiler: Compiler) -> None:
+    @functools.cached_property
+    def train_epoch(self) -> Callable:
+        """The compiled `_epoch`; its first argument is used up."""
         p = self.preset
         optimiser = (p.lr, p.weight_decay, p.b1, p.b2, p.eps)
-        model = (self.model.wrapper, *self.model.program.depends_on(), self.micro)
-        with jax.default_matmul_precision("highest" if p.dtype is DType.FP32 else "default"):
-            self.state = self.initial_state(compiler)
-            args = self.state, self.train_rows, *self.order(0), self.tables
-            epoch = compiler(jax.jit(self._epoch, donate_argnums=0), *args, depends_on=("epoch", model, optimiser))
-            args = self.state[0], self.test_rows, self.tables
-            self.test = compiler(jax.jit(self._test), *args, depends_on=("test", model)).call
-        self.train_epoch = epoch.call
+        args = self.initial, self.train_rows, *self.order(0), self.tables
+        return self._compiled(jax.jit(self._epoch, donate_argnums=0), args, "epoch", optimiser)
+
+    @functools.cached_property
+    def test(self) -> Callable:
+        """The compiled `_test`."""
+        return self._compiled(jax.jit(self._test), (self.initial[0], self.test_rows, self.tables), "test")
+
+    def _compiled(self, jitted, args: tuple, *depends_on) -> Callable:
+        depends_on = (*depends_on, self.model.wrapper, *self.model.program.depends_on(), self.micro)
+        with jax.default_matmul_precision(self._precision):
+            program = self._compiler(jitted, *args, depends_on=depends_on)
+        self.compile_s += program.seconds
+        return program.call
 
     def _epoch(self, state, rows, order_ESB, passes_S, tables):
         def step(state, batch):
@@ -181,20 +196,27 @@ class Trainer:
 
     def _step(self, state, rows, order_B, passes, tables):
         params, momenta = state
+        loss, grads = self.gradient(params, rows, order_B, passes, tables)
+        updates, momenta = self.optimiser.update(grads, momenta, params)
+        return (optax.apply_updates(params, updates), momenta), loss
+
+    def gradient(self, params: Tree, rows: Tree, order_B: jax.Array, passes: jax.Array, tables: Tree):
+        """One lane's mean loss over the targets of the rows `order_B` (-1: none), and its gradient.
+
+        The first `passes` * micro entries of `order_B` hold all of its rows.
+        """
         gradient = jax.value_and_grad(self._loss_sum)
         if self.micro == self.preset.batch:
-            loss, grads = gradient(params, rows, order_B, tables)
+            sums = gradient(params, rows, order_B, tables)
         else:
 
             def add(i, sums):
                 part = jax.lax.dynamic_slice_in_dim(order_B, i * self.micro, self.micro)
                 return jax.tree.map(jnp.add, sums, gradient(params, rows, part, tables))
 
-            loss, grads = jax.lax.fori_loop(0, passes, add, (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params)))
+            sums = jax.lax.fori_loop(0, passes, add, (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params)))
         targets = jnp.sum((rows["y"][order_B] != IGNORED) & (order_B >= 0)[:, None])
-        grads = jax.tree.map(lambda g: g / targets, grads)
-        updates, momenta = self.optimiser.update(grads, momenta, params)
-        return (optax.apply_updates(params, updates), momenta), loss / targets
+        return jax.tree.map(lambda total: total / targets, sums)
 
     def _loss_sum(self, params, rows, order_B, tables):
         logits_BTV = self.model.logits(params, tables, rows["x"][order_B]) + rows["bias"]

@@ -1,0 +1,163 @@
+"""Measures the proxy: layer programs against each other, cheap fidelities against dear ones, a known training curve."""
+
+import dataclasses
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aira_jax.patterns import Pattern
+from aira_jax.proxies import correlation, engine_table, evaluator, fidelity, mad
+from aira_jax.proxies.cache import write_atomically
+from aira_jax.proxies.compile_cache import Compiler
+from aira_jax.proxies.engines import Engine
+from aira_jax.proxies.fidelity import Preset
+from aira_jax.proxies.proxy_model import Setup
+from aira_jax.proxies.result import ProxyResult
+from aira_jax.proxies.train import Lane, Trainer
+
+PEER_BAND = (0.25, 0.35)  # macro accuracy of mad-lab's own loop over its last 8 of 12 epochs: .289 to .310
+PEER_SECONDS = 497.0  # of mad-lab's loop, 12 epochs with validation, on one core of about 50 GFLOP/s
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """One way to train one shape. `agrees`: its losses equal the first arm's within 1e-4."""
+
+    preset: str
+    task: str
+    length: int
+    setup: Setup
+    compile_s: float
+    step_s: float
+    gflops: float
+    agrees: bool
+
+    def evaluation_s(self, steps: int) -> float:
+        """Seconds to train a new arrangement for `steps`: SHARED programs were compiled for an earlier one."""
+        return steps * self.step_s + (0.0 if self.setup.engine is Engine.SHARED else self.compile_s)
+
+
+def hardware() -> str:
+    """What the numbers were measured on."""
+    device, cpu = jax.devices()[0], platform.processor()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        cpu = next(
+            (x.partition(":")[2].strip() for x in info.read_text().splitlines() if x.startswith("model name")), cpu
+        )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{device.platform} {device.device_kind}, {cpu}, {cores} core(s), jax {jax.__version__}"
+
+
+def matmul_gflops(n: int = 2048) -> float:
+    """What the device reaches on one large float32 product, the yardstick for all else."""
+    a = jnp.ones((n, n))
+    product = jax.jit(lambda a: jnp.dot(a, a, precision="highest"))
+    product(a).block_until_ready()
+    return max(2 * n**3 / _seconds(lambda: product(a)) / 1e9 for _ in range(5))
+
+
+def flops_per_step(model_params: int, layers: Sequence[str], d: int, length: int, rows: int) -> float:
+    """6 per parameter and token, and 12 * length * d per token and attention layer (no causal halving)."""
+    return rows * length * (6 * model_params + 12 * length * d * layers.count("A"))
+
+
+def arms(
+    pattern: Pattern, preset: Preset, task: str, engines: Sequence[Engine], micros: Sequence[int], repeats: int = 3
+) -> Iterator[Arm]:
+    """Times every engine with every number of rows per pass on full batches of `task`."""
+    steps = 3
+    rows = dataclasses.replace(preset, train=steps * preset.batch, test=preset.batch)
+    data = mad.make(task, rows.train, rows.test, **rows.fields(task))
+    lane = Lane(task, data.train, data.test, data.vocab, seed=0)
+    expected = None
+    for engine in engines:
+        for micro in sorted(
+            {min(micro, preset.batch) for micro in micros if preset.batch % min(micro, preset.batch) == 0}
+        ):
+            trainer = Trainer(rows, pattern.layers, [lane], Setup(engine, micro), Compiler())
+            train, order = trainer.train_epoch, trainer.order(0)
+            compile_s = trainer.compile_s
+            losses, best = [], float("inf")
+            state = trainer.initial_state()
+            for _ in range(repeats):
+                start = time.perf_counter()
+                state, loss = train(state, trainer.train_rows, *order, trainer.tables)
+                losses.append(np.asarray(loss))
+                best = min(best, (time.perf_counter() - start) / steps)
+            expected = losses if expected is None else expected
+            length = lane.train.x.shape[1]
+            flops = flops_per_step(_parameters(trainer), pattern.layers, preset.d, length, preset.batch)
+            agrees = bool(np.allclose(losses, expected, rtol=1e-4))
+            yield Arm(preset.name, task, length, Setup(engine, micro), compile_s, best, flops / best / 1e9, agrees)
+
+
+def store_winners(measured: Sequence[Arm], table: Path = engine_table.TABLE) -> list[dict]:
+    """Puts the fastest arm of every shape into the table that `engine="auto"` reads; returns the new rows."""
+    device = jax.devices()[0]
+    rows = json.loads(table.read_text())["rows"] if table.exists() else []
+    for name, task in dict.fromkeys((arm.preset, arm.task) for arm in measured):
+        preset = fidelity.get(name)
+        candidates = [a for a in measured if (a.preset, a.task) == (name, task) and a.setup.engine is not Engine.UNION]
+        best = min(candidates, key=lambda arm: arm.evaluation_s(preset.steps()))
+        shape = {"backend": device.platform, "device": device.device_kind, "d": preset.d, "batch": preset.batch}
+        shape["length"] = best.length
+        row = shape | {"engine": best.setup.engine, "micro": best.setup.micro, "attention": best.setup.attention}
+        row |= {"compile_s": round(best.compile_s, 2), "step_s": round(best.step_s, 4), "gflops": round(best.gflops, 1)}
+        row["measured_on"] = hardware()
+        rows = [old for old in rows if any(old[key] != value for key, value in shape.items())] + [row]
+    rows.sort(key=lambda row: (row["backend"], row["device"], row["d"], row["batch"], row["length"]))
+    text = ",\n  ".join(json.dumps(row) for row in rows)
+    write_atomically(table, f'{{"rows": [\n  {text}\n]}}\n'.encode())
+    return rows
+
+
+def peer(cache_dir: Path | None = None) -> ProxyResult:
+    """In-context recall at paper shapes, 12 epochs, tanh-GELU: what mad-lab's own loop was measured with."""
+    paper = fidelity.get("paper")
+    preset = dataclasses.replace(paper, name="peer", epochs=12, activation=fidelity.Activation.GELU_TANH)
+    return evaluator.evaluate("8(A-M)", preset=preset, tasks=["in-context-recall"], cache_dir=cache_dir)
+
+
+def correlate(n: int, low: Preset, high: Preset, seeds: Sequence[int], cache_dir: Path | None) -> Iterator[str]:
+    """Markdown lines: a table of `n` patterns scored at both presets, then how well `low` ranks them as `high` does."""
+    yield f"| pattern | {high.name} | " + " | ".join(f"{low.name}, seed {seed}" for seed in seeds) + " |"
+    yield "|---" * (2 + len(seeds)) + "|"
+    table = []
+    for pattern in correlation.sample(n):
+        dear = evaluator.evaluate(pattern, preset=high, cache_dir=cache_dir)
+        cheap = [evaluator.evaluate(pattern, preset=low, eval_seed=seed, cache_dir=cache_dir) for seed in seeds]
+        table.append([dear.score, *(result.score for result in cheap)])
+        yield f"| {pattern.pretty()} | " + " | ".join(f"{score:.4f}" for score in table[-1]) + " |"
+    scores = np.asarray(table)
+    for name, column in [(f"seed {seed}", scores[:, 1 + i]) for i, seed in enumerate(seeds)] + [
+        (f"mean of {len(seeds)} seeds", scores[:, 1:].mean(axis=1))
+    ] * (len(seeds) > 1):
+        rho = correlation.with_interval(correlation.spearman, column, scores[:, 0])
+        tau = correlation.with_interval(correlation.kendall, column, scores[:, 0])
+        top = correlation.top_overlap(column, scores[:, 0], max(n // 4, 1))
+        yield f"\n{low.name} ({name}) against {high.name}, {n} patterns: Spearman {rho}, Kendall tau-b {tau}, "
+        yield f"best {max(n // 4, 1)} in common {top:.0%}."
+    if len(seeds) > 1:
+        within = scores[:, 1:].std(axis=1, ddof=1)
+        yield f"\nStandard deviation at {low.name}: between patterns {scores[:, 1:].mean(axis=1).std(ddof=1):.4f}, "
+        yield f"between seeds of one pattern {np.sqrt((within**2).mean()):.4f}."
+
+
+def _parameters(trainer: Trainer) -> int:
+    model = trainer.model.wrapper.clone(layers=trainer.model.program.layers)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 2), jnp.int32))
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+
+
+def _seconds(f) -> float:
+    start = time.perf_counter()
+    f().block_until_ready()
+    return time.perf_counter() - start
