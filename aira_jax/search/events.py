@@ -46,7 +46,6 @@ class Kind(enum.StrEnum):
     NODE = "node"
     TEST_RESULT = "test_result"
     BUDGET = "budget"
-    CONFIRMATION = "confirmation"
     SUBMIT = "submit"
     STOP = "stop"
     HEARTBEAT = "heartbeat"
@@ -310,18 +309,18 @@ class EventLog:
 
 
 def branch(run_dir: str | os.PathLike, seq: int) -> Path:
-    """Copies the records before `seq`, and the blobs they name, to a new sibling `<run_dir>.branch-<seq>`.
+    """The sibling `<run_dir>.branch-<seq>`: a copy of the records before `seq` and the blobs they name.
 
-    Raises ValueError when the log has fewer good records than `seq`, or when the branch exists.
+    A branch that exists already is returned as it is. Raises ValueError when the log has fewer good records than `seq`.
     """
     run_dir = Path(run_dir)
+    target = run_dir.with_name(f"{run_dir.name}.branch-{seq}")
+    if target.exists():
+        return target
     source = run_dir / "events.jsonl"
     lines = source.read_bytes().split(b"\n")[:seq] if source.exists() else []
     if seq < 1 or len(lines) < seq:
         raise ValueError(f"{source} has {len(lines)} lines; --truncate_at_seq must lie between 1 and that number")
-    target = run_dir.with_name(f"{run_dir.name}.branch-{seq}")
-    if target.exists():
-        raise ValueError(f"{target} exists already; continue it by name or remove it first")
     target.mkdir()
     kept = target / "events.jsonl"
     kept.write_bytes(b"".join(line + b"\n" for line in lines))

@@ -44,6 +44,8 @@ class Journal:
         self._owner = threading.get_ident()
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._closed = False
+        if log.recovered is not None:
+            self._tell(log.recovered)
 
     def append(self, kind: str, **members: Any) -> Record:
         """Writes one record and applies it to the tree; returns the record as written."""
@@ -76,9 +78,12 @@ class Journal:
     def _write(self, kind: str, members: dict[str, Any]) -> Record:
         record = self.log.append(kind, **members)
         self.tree = self.tree.apply(record, self.log.blobs)
+        self._tell(record)
+        return record
+
+    def _tell(self, record: Record) -> None:
         for observer in self._observers:
             observer.on_record(record, self.tree)
-        return record
 
     def _answer(self, future: "futures.Future[Record]", kind: str, members: dict[str, Any]) -> None:
         try:

@@ -92,7 +92,14 @@ class Session:
         limits = self.settings.budget.limits
         if self.purpose == "search" and limits != self.journal.tree.limits:
             self.journal.append(Kind.BUDGET, limits=limits.to_json(), reason="changed by config.budget at resume")
+        self._warn_unknown()
         self._end_leftovers()
+
+    def _warn_unknown(self) -> None:
+        unknown = sorted({record["kind"] for record in self.log.records} - set(Kind))
+        if unknown:
+            text = f"records of unknown kinds are ignored: {', '.join(unknown)}"
+            self.journal.append(Kind.WARNING, code="unknown_kind", text=text)
 
     def end(self, reason: str) -> None:
         self.journal.append(Kind.SESSION_END, reason=reason, fingerprint=self.journal.tree.fingerprint())

@@ -1,18 +1,22 @@
 """The loop: equal outcomes for equal seeds whatever the timing, and what happens when things go wrong."""
 
+import dataclasses
 import json
 import resource
+from types import SimpleNamespace
 
 import pytest
 import search_lab as lab_of
 from search_lab import answer, random_sleeps, records, replay_file, search, tree
 
-from aira_jax.llm import replay as replay_backend
 from aira_jax.llm.base import ErrorKind, LLMError, Usage
 from aira_jax.llm.control import Control
-from aira_jax.search import policies
+from aira_jax.rng import Stream, generator
+from aira_jax.search import events, export, policies, run
+from aira_jax.search.events import EventLog
 from aira_jax.search.run import Exit
 from aira_jax.search.tree import Action, NodeStatus, Tree
+from aira_jax.tasks import loader
 
 
 def kinds(folder, kind):
@@ -63,16 +67,10 @@ def test_one_worker_is_the_sequential_search(lab, tmp_path):
     config = policies.PolicyConfig()
     for record in records(done.folder):
         if record["kind"] == "action":
-            rng = policies_rng(record["node"])
+            rng = generator(0, Stream.POLICY, record["node"])
             action = policies.select(grown, rng, config)
             assert (str(action.operator), list(action.parents)) == (record["operator"], record["parents"])
         grown = grown.apply(record)
-
-
-def policies_rng(k):
-    from aira_jax.rng import Stream, generator
-
-    return generator(0, Stream.POLICY, k)
 
 
 def test_asap_uses_every_slot_and_finishes(lab, tmp_path):
@@ -172,14 +170,8 @@ def test_a_run_is_not_continued_with_another_config(lab, tmp_path, option, value
 
 def test_a_run_is_not_continued_with_another_version_of_its_task(lab, tmp_path, monkeypatch):
     search(tmp_path, budget__steps=2)
-    changed = lab_of.TASKS.parent / "toy_tasks"
-    import dataclasses
-
-    from aira_jax.tasks import loader
-
     load = loader.load
     monkeypatch.setattr(loader, "load", lambda name: dataclasses.replace(load(name), sha="0" * 64))
-    assert changed.is_dir()
     with pytest.raises(ValueError, match="has changed since this run began"):
         search(tmp_path, budget__steps=3)
 
@@ -399,22 +391,20 @@ def test_a_model_without_a_price_needs_one_under_a_dollar_limit(lab, tmp_path):
 
 
 def test_a_recorded_search_replays_to_the_same_end(lab, tmp_path):
-    from aira_jax.search import events, export
-
-    done = search(tmp_path, "a", agent="x", budget__steps=12)
+    done = search(tmp_path, "a", budget__steps=12)
     lines = list(export.replay_lines(records(done.folder), events.Blobs(done.folder / "blobs")))
     file = replay_file(tmp_path / "r.jsonl", [json.loads(line) for line in lines])
-    for n in (1, 3):
-        options = {"workers__n": n, "workers__slots_per_device": n, "llm__check_prompt": n == 1}
-        again = search(tmp_path, f"b{n}", budget__steps=12, llm__backend="replay", llm__path=file, **options)
-        assert again.exit is (Exit.DONE if n == 1 else again.exit)
-        if n == 1:
-            assert tree(again.folder).fingerprint() == tree(done.folder).fingerprint()
+    options = {"llm__backend": "replay", "llm__path": file, "llm__check_prompt": True}
+    again = search(tmp_path, "b", budget__steps=12, **options)
+    assert again.exit is Exit.DONE
+    assert tree(again.folder).fingerprint() == tree(done.folder).fingerprint()
+    replay_file(tmp_path / "r.jsonl", [json.loads(line) for line in lines[:-1]])
+    short = search(tmp_path, "c", budget__steps=12, **options)
+    assert (short.exit, len(tree(short.folder).commits)) == (Exit.LLM_STOP, 11)
+    assert "record more or set budget.steps=11" in short.stopped.detail
 
 
 def test_a_recorded_parallel_search_replays_to_the_same_end(lab, tmp_path):
-    from aira_jax.search import events, export
-
     options = {"workers__n": 3, "workers__slots_per_device": 3}
     done = search(tmp_path, "a", budget__steps=12, **options)
     lines = export.replay_lines(records(done.folder), events.Blobs(done.folder / "blobs"))
@@ -437,7 +427,6 @@ def test_the_replay_cursor_survives_a_restart(lab, tmp_path):
     done = search(tmp_path, budget__steps=5, llm__backend="replay", llm__path=file)
     drafted = [node.files["answer.txt"] for node in tree(done.folder).nodes]
     assert drafted == [f"x={0.1 * i:.6f}\n" for i in range(1, 6)]
-    assert replay_backend.Replay is not None
 
 
 def test_prompts_never_depend_on_test_scores(lab, tmp_path):
@@ -469,9 +458,30 @@ def test_a_full_disk_stops_the_run_which_continues_when_there_is_room(lab, tmp_p
     assert tree(done.folder).fingerprint() == tree(straight.folder).fingerprint()
 
 
-def test_an_observer_sees_every_record_with_its_tree(lab, tmp_path):
-    from aira_jax.search import run
+def test_records_of_the_future_are_ignored_with_one_warning(lab, tmp_path):
+    done = search(tmp_path, budget__steps=2)
+    log = EventLog(done.folder, fsync=False)
+    log.append("from_the_future", answer=42)
+    log.append("from_the_future", answer=43)
+    log.close()
+    again = search(tmp_path, budget__steps=3)
+    assert again.exit is Exit.DONE
+    assert [r["text"] for r in kinds(done.folder, "warning")] == [
+        "records of unknown kinds are ignored: from_the_future"
+    ]
 
+
+def test_an_observer_hears_of_a_repair(lab, tmp_path):
+    done = search(tmp_path, budget__steps=2)
+    with (done.folder / "events.jsonl").open("ab") as file:
+        file.write(b'{"torn')
+    seen = []
+    watcher = SimpleNamespace(on_record=lambda record, tree: seen.append(record["kind"]), close=lambda: None)
+    run.search(lab_of.config(tmp_path, budget__steps=2), tmp_path / "runs", observe=lambda folder: [watcher])
+    assert seen[0] == "recovered"
+
+
+def test_an_observer_sees_every_record_with_its_tree(lab, tmp_path):
     seen = []
 
     class Watcher:
