@@ -18,6 +18,7 @@ SMOKE_SIZES = {"train": 20_000, "validation": 1_000, "test": 1_000}
 BUILD_ORDER = ("test", "validation", "train")  # so a larger train split never changes test
 _TAGS = {"train": philox.Tag.TRAIN, "validation": philox.Tag.VALIDATION, "test": philox.Tag.TEST}
 _CHUNK = 2_000  # samples drawn at once: about 64 MB of words
+_WORDS_PER_WORKER = 16_000_000  # about one second's work: less does not pay for starting a process
 _DRY = 20_000  # repeats in a row after which a split is taken to have no more distinct samples
 
 
@@ -46,22 +47,28 @@ def build(
     return kept["canonical_sha256"]
 
 
-def digests(seed: int, sizes: Mapping[str, int], params: listops.Params) -> dict[str, str]:
+def digests(seed: int, sizes: Mapping[str, int], params: listops.Params, workers: int | None = None) -> dict[str, str]:
     """The canonical hash of each split, nothing written."""
-    return generate(seed, sizes, params, lambda name, rows: collections.deque(rows, maxlen=0))["canonical_sha256"]
+    counts = generate(seed, sizes, params, lambda name, rows: collections.deque(rows, maxlen=0), workers)
+    return counts["canonical_sha256"]
 
 
 def generate(
-    seed: int, sizes: Mapping[str, int], params: listops.Params, consume: Callable[[str, Iterator], object]
+    seed: int,
+    sizes: Mapping[str, int],
+    params: listops.Params,
+    consume: Callable[[str, Iterator], object],
+    workers: int | None = None,
 ) -> dict[str, object]:
     """Gives the rows of each split, (ids as bytes, value), to `consume(name, rows)`, which must use them up.
 
+    `workers` processes draw (None: as many as cores, if there is enough to draw); they change the time alone.
     Returns what was counted: {'canonical_sha256', 'skipped', 'trees'}, each per split.
     """
     listops_trees.draw(seed, _TAGS[BUILD_ORDER[0]], 0, 1, params)  # hopeless parameters fail here, on one sample
     seen: set[bytes] = set()
     splits = [_Rows(seed, name, sizes.get(name, 0), params, seen) for name in BUILD_ORDER]
-    with _processes(sum(sizes.values())) as run:
+    with _processes(_workers(sum(sizes.values()), params) if workers is None else workers) as run:
         for split in splits:
             consume(split.name, split.rows(run))
     return {
@@ -117,11 +124,15 @@ def _draw(seed: int, tag: philox.Tag, params: listops.Params, start: int, count:
     return drawn, listops.lines(drawn.tokens, drawn.lengths, drawn.labels)
 
 
-class _processes:
-    """Runs `_draw` on chunks and gives the results in the order of the chunks, from worker processes if it pays."""
+def _workers(rows: int, params: listops.Params) -> int:
+    return min(len(os.sched_getaffinity(0)), 8, rows * listops_trees.first_width(params) // _WORDS_PER_WORKER)
 
-    def __init__(self, rows: int):
-        self.workers = min(len(os.sched_getaffinity(0)), 8, rows // _CHUNK)
+
+class _processes:
+    """Runs `_draw` on chunks and gives the results in the order of the chunks; fewer than 2 workers: in this process."""
+
+    def __init__(self, workers: int):
+        self.workers = workers
 
     def __enter__(self) -> Callable[[Iterator[tuple]], Iterator]:
         if self.workers < 2:

@@ -18,7 +18,6 @@ import numpy as np
 
 from lra.data import listops, philox
 
-_FIRST_WORDS = 4096  # words per lane in the first round; a power of two
 _COMPACT_EVERY = 16
 _UNBOUNDED = np.int32(2**30)
 # U = (word >> 11) * 2**-53 > 1/4 makes a digit, so a list is word <= this
@@ -65,7 +64,7 @@ def draw(seed: int, split: philox.Tag, start: int, count: int, params: listops.P
     waiting = np.arange(count)
     offset, trees = np.zeros(count, np.int64), np.zeros(count, np.int64)
     parts: dict[int, tuple[np.ndarray, int]] = {}
-    width = _FIRST_WORDS
+    width = first_width(params)
     while len(waiting):
         aligned = offset[waiting] & ~3
         words = np.concatenate(
@@ -90,6 +89,11 @@ def draw(seed: int, split: philox.Tag, start: int, count: int, params: listops.P
         labels=np.array([label for _, label in ordered], np.int64),
         trees=int(trees.sum()),
     )
+
+
+def first_width(params: listops.Params) -> int:
+    """Words per lane in the first round, a power of two. It sets the speed, never the result."""
+    return 1 << (max(256, min(4096, 2 * params.max_length), 4 * params.max_args) - 1).bit_length()
 
 
 class _Scan:
@@ -204,11 +208,11 @@ def _spread(first: np.ndarray, counts: np.ndarray, stride: int = 1) -> np.ndarra
 
 
 def _values(tokens, depth, opener, operator, children) -> np.ndarray:
-    """The value of every node: int64 [N], at the node's token. Lists of one depth are evaluated together.
+    """The value of every node: int16 [N], at the node's token. Lists of one depth are evaluated together.
 
     The nodes of one depth, in order, are the children of the lists one level up, in order.
     """
-    values = tokens.astype(np.int64) - 1
+    values = tokens.astype(np.int16) - 1
     for level in range(int(depth.max(initial=1)), 1, -1):
         here = depth[opener] == level - 1
         child_values = values[depth == level]
@@ -221,7 +225,11 @@ def _apply(operator, values, starts, children) -> np.ndarray:
     """Values of lists whose children are `values[starts[i] : starts[i] + children[i]]`."""
     least, most = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
     total = np.add.reduceat(values, starts) % 10
-    return np.choose(operator, [least, most, _medians(values, starts, children), total])
+    result = np.choose(operator, [least, most, least, total])
+    median = operator == listops.OPERATORS.index("MED")
+    if median.any():
+        result[median] = _medians(values, starts[median], children[median])
+    return result
 
 
 def _medians(values, starts, children) -> np.ndarray:

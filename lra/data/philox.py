@@ -30,7 +30,7 @@ class Words:
     def __init__(self, seed: int, tag: int):
         if not 0 <= seed < 2**64:
             raise ValueError(f"seed {seed} is outside [0, 2**64): choose a non-negative integer")
-        self._bits = np.random.Philox(key=[seed, tag])
+        self._bits = np.random.Philox(key=np.array([seed, tag], np.uint64))
         self._state = self._bits.state
         self._counter = self._state["state"]["counter"]
 
