@@ -85,12 +85,13 @@ def _unrepeated(chosen: NodeView, first: NodeView, run: RunView) -> Verdict:
 
 
 def _compare(split: str, chosen: NodeView, first: NodeView, a: list[float], b: list[float], run: RunView) -> Verdict:
+    where = _split_name(split, chosen, run)
     better = _better_by(statistics.fmean(a), statistics.fmean(b), run)
     names = f"node {chosen.node.id} ({_scores(a)}) against the first draft, node {first.node.id} ({_scores(b)})"
     if max(len(a), len(b)) < 2:
         return Verdict(
             Claim.UNKNOWN,
-            f"On {split}, {names}: {_words(better)}. One seed each, so whether this exceeds the spread over seeds is "
+            f"On {where}, {names}: {_words(better)}. One seed each, so whether this exceeds the spread over seeds is "
             "not known.",
             better,
         )
@@ -101,9 +102,7 @@ def _compare(split: str, chosen: NodeView, first: NodeView, a: list[float], b: l
         Claim.BEYOND: f"more than the spread over seeds ({spread:.4f})",
         Claim.WITHIN: f"not more than the spread over seeds ({spread:.4f}), so it may be chance",
     }[claim]
-    return Verdict(
-        claim, f"On {_split_name(split, chosen, run)}, {names}: {_words(better)}, {comparison}.", better, spread
-    )
+    return Verdict(claim, f"On {where}, {names}: {_words(better)}, {comparison}.", better, spread)
 
 
 def _split_name(split: str, view: NodeView, run: RunView) -> str:
