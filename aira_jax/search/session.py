@@ -162,6 +162,7 @@ class Session:
             "task_sha": self.task.sha,
             "metric": self.task.metric,
             "lower_is_better": self.task.lower_is_better,
+            "validation_is_test": self.task.validation_is_test,
             "profile": self.settings.profile,
             "agent": self.settings.agent_name,
             "seed": self.settings.seed,
