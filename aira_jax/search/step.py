@@ -117,9 +117,8 @@ class Step:
 
     def admit(self, request: Request) -> None:
         """Raises StopSearch when the call could pass a limit on tokens or dollars."""
-        limits = self.view.limits
-        wanted = self.reserve(request)
-        own = self.shop.journal.tree.nodes[self.node] if self.node < len(self.shop.journal.tree.nodes) else None
+        tree, wanted = self.shop.journal.tree, self.reserve(request)
+        limits, own = tree.limits, tree.nodes[self.node] if self.node < len(tree.nodes) else None
         used = self.view.promised + (Budget(0, 0, 0, own.usage.tokens, own.usd) if own else Budget(0, 0, 0, 0, 0.0))
         axis = Budget(tokens=limits.tokens, usd=limits.usd).passed(used + wanted)
         if axis:

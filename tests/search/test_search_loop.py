@@ -376,6 +376,18 @@ def test_dollars_are_refused_before_they_are_spent(lab, tmp_path):
     assert tree(more.folder).spent.usd == pytest.approx(4 * 0.1515)
 
 
+def test_a_node_without_dollars_for_its_next_try_stays_open(lab, tmp_path):
+    usage = {"input": 1_200, "output": 3_400, "cache_write_5m": 8_000, "cache_read": 21_000}
+    texts = ["no block", answer(0.5)]
+    lines = [{"operator": "draft", "completion": text, "usage": usage} for text in texts]
+    file = replay_file(tmp_path / "r.jsonl", lines)
+    options = {"llm__backend": "replay", "llm__path": file, "llm__model": "claude-opus-4-5", "llm__max_tokens": 5_800}
+    done = search(tmp_path, budget__steps=1, budget__usd=0.30, **options)
+    assert (done.stopped.reason, len(tree(done.folder).pending)) == ("usd", 1)
+    more = search(tmp_path, budget__steps=1, budget__usd=1.0, **options)
+    assert (more.stopped.reason, tree(more.folder).nodes[0].usd) == ("steps", pytest.approx(0.303))
+
+
 def test_tokens_are_bounded_too(lab, tmp_path):
     lines = [{"operator": "draft", "completion": answer(0.1 * i), "usage": {"input": 1_500}} for i in range(1, 5)]
     file = replay_file(tmp_path / "r.jsonl", lines)
