@@ -35,12 +35,12 @@ def compile_call(fn: Callable, *args):
 def measure(fn: Callable, *args, warmup: int = 10, repeats: int = 5, least_s: float = 0.2) -> Timing:
     """Medians over `repeats` of queues of calls that last at least `least_s`, with one synchronisation per queue."""
     compiled, compile_s = compile_call(fn, *args)
-    start = time.perf_counter()
-    jax.block_until_ready(compiled(*args))
-    once = time.perf_counter() - start
-    for _ in range(min(warmup, max(1, int(2 / max(once, 1e-9))))):
-        jax.block_until_ready(compiled(*args))
-    calls = max(1, round(least_s / max(once, 1e-6)))
+    wall_us, cpu_us = _queue(compiled, args, 1)
+    for _ in range(min(warmup, max(1, int(2e6 / wall_us)))):
+        wall_us, cpu_us = _queue(compiled, args, 1)
+    # On a shared machine calls wait for a core: the queue must be long in CPU time, which is counted in coarse ticks.
+    once_us = max(cpu_us, 1000.0) if jax.default_backend() == "cpu" else wall_us
+    calls = max(1, round(least_s * 1e6 / once_us))
     walls, cpus = zip(*[_queue(compiled, args, calls) for _ in range(repeats)], strict=True)
     device = _device_us(compiled, args, calls) if jax.default_backend() == "gpu" else None
     return Timing(statistics.median(walls), statistics.median(cpus), device, compile_s)
