@@ -6,7 +6,7 @@
     python scripts/search.py --workdir=runs --config=configs/search.py:mad3,agent=local --config.llm.model=<name>
     python scripts/search.py --workdir=runs --config.llm.backend=replay --config.llm.path=answers.jsonl
 
-smoke         (default) any laptop, no key, under 5 minutes: 8 steps at the smallest fidelity.
+smoke         (default) any laptop, no key, under 5 minutes: 6 steps at the smallest fidelity.
 demo          2 CPU cores, no key, about 3 minutes: 13 patterns on two MAD tasks, then the best against the first
               draft with fresh evaluator seeds (see README.md for its output).
 mad2, mad3    one GPU: attention + MLP, or with Mamba-2. Profile paper, 24 h or 500 steps; all good nodes are scored
@@ -27,7 +27,7 @@ MAD3 = "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"
 
 PAPER = {"profile": "paper", "test.when": "after_all"}
 VARIANTS = {
-    "smoke": {"budget.steps": 8},
+    "smoke": {"budget.steps": 6, "test.repeat_winner": 0},
     "demo": {
         "profile": "demo",
         "llm.backend": "control.evolution",
