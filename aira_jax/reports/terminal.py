@@ -27,7 +27,7 @@ STYLES = {NodeStatus.GOOD: "green", NodeStatus.BUGGY: "yellow", NodeStatus.FAILE
 
 def observer(run_dir: Path, console: Console | None = None) -> Observer:
     """A live view when the console is a terminal, else plain lines. `run_dir` is shown as the place of the log."""
-    console = console or Console()
+    console = console or Console(force_jupyter=False)  # a notebook shows plain lines
     log = Path(run_dir) / "events.jsonl"
     return LiveView(console, log) if console.is_terminal else PlainLog(console, log)
 
