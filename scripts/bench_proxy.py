@@ -1,8 +1,6 @@
 """Measures the proxy evaluator. Give it one free core: `taskset -c 0 python scripts/bench_proxy.py`.
 
-python scripts/bench_proxy.py                                 every engine at three shapes; the winners win `auto` with
-python scripts/bench_proxy.py --update                        ... --update, which writes aira_jax/proxies/engines.json
-python scripts/bench_proxy.py --shapes=paper:in-context-recall --engines=shared,unrolled --micros=8,16,32,128
+python scripts/bench_proxy.py --update                        every engine at three shapes; the winners become `auto`
 python scripts/bench_proxy.py --peer                          12 epochs of recall at paper shapes against mad-lab's band
 python scripts/bench_proxy.py --correlate=16 --low=demo --high=cpu-s --eval_seeds=0,1
 """
@@ -34,8 +32,8 @@ def main(argv):
     if _PEER.value:
         return _peer()
     if _CORRELATE.value:
-        low, high, seeds = fidelity.get(_LOW.value), fidelity.get(_HIGH.value), [int(s) for s in _SEEDS.value]
-        for line in bench.correlate(_CORRELATE.value, low, high, seeds, _CACHE.value):
+        presets, seeds = (fidelity.get(_LOW.value), fidelity.get(_HIGH.value)), [int(s) for s in _SEEDS.value]
+        for line in bench.correlate(_CORRELATE.value, *presets, seeds, _CACHE.value):
             print(line, flush=True)
         return 0
     measured, pattern = [], patterns.parse(_PATTERN.value)
@@ -52,8 +50,7 @@ def main(argv):
 
 
 def _peer():
-    result = bench.peer(_CACHE.value)
-    low, high = bench.PEER_BAND
+    result, (low, high) = bench.peer(_CACHE.value), bench.PEER_BAND
     seconds = result.train_s + result.compile_s
     print(f"macro {result.macro:.3f} (band {low} to {high}), {seconds:.0f} s (mad-lab: {bench.PEER_SECONDS:.0f} s)")
     return 0 if low <= result.macro <= high else 1

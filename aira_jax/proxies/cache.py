@@ -4,8 +4,9 @@
         if claimed.result is None:
             claimed.store(compute())
 
-A claim is a file whose age is its owner's heartbeat. It ends with its owner: at once if the owner's process is seen to
-be gone, else after ten minutes without a heartbeat. Killing a worker at any time loses the result in flight, no other.
+A claim is a file that its owner keeps locked and whose age is its owner's heartbeat. It ends with its owner: at once on
+the same machine, where the lock is gone, elsewhere after ten minutes without a heartbeat. Killing a worker at any time
+loses the result in flight and no other.
 """
 
 import contextlib
@@ -15,12 +16,13 @@ import hashlib
 import json
 import logging
 import os
+import platform
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 HEARTBEAT_S = 30.0
 STALE_S = 600.0
@@ -93,47 +95,64 @@ class ResultCache:
     def claim(self, key: str) -> Iterator[Claimed]:
         """Holds `key` while its result is computed; waits while another worker holds it."""
         path = self.path(key)
-        mine = path.with_suffix(".claim")
-        while True:
-            result = self.get(key)
-            if result is not None:
-                yield Claimed(path, result)
-                return
-            if _acquire(mine):
-                break
+        claim = path.with_suffix(".claim")
+        while (result := self.get(key)) is None and (held := _acquire(claim)) is None:
             time.sleep(POLL_S)
+        if result is not None:
+            yield Claimed(path, result)
+            return
         done = threading.Event()
-        beat = threading.Thread(target=_beat, args=(mine, done), daemon=True)
+        beat = threading.Thread(target=_beat, args=(held, done), daemon=True)
         beat.start()
         try:
             yield Claimed(path, self.get(key))
         finally:
             done.set()
             beat.join()
-            _release(mine)
+            _release(claim, held)
 
 
-def _acquire(claim: Path) -> bool:
+def _acquire(claim: Path) -> IO | None:
+    """The open and locked claim file, or None if another worker holds it."""
     claim.parent.mkdir(parents=True, exist_ok=True)
     with _exclusive(claim.parent):
-        if claim.exists() and not _stale(claim):
+        if claim.exists():
+            if not _abandoned(claim):
+                return None
+            claim.unlink()
+        held = open(claim, "x")  # noqa: SIM115 (it stays open as long as the claim is held)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        held.write(_machine())
+        held.flush()
+        return held
+
+
+def _abandoned(claim: Path) -> bool:
+    with open(claim) as file:
+        if file.read() != _machine():
+            return time.time() - os.fstat(file.fileno()).st_mtime > STALE_S
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             return False
-        write_atomically(claim, json.dumps(_owner()).encode())
         return True
 
 
-def _release(claim: Path) -> None:
-    with _exclusive(claim.parent):
-        if _owner_of(claim) == _owner():
+def _release(claim: Path, held: IO) -> None:
+    with _exclusive(claim.parent), held:
+        if claim.exists() and os.path.samestat(claim.stat(), os.fstat(held.fileno())):
             claim.unlink()
 
 
-def _beat(claim: Path, done: threading.Event) -> None:
+def _beat(held: IO, done: threading.Event) -> None:
     while not done.wait(HEARTBEAT_S):
-        with _exclusive(claim.parent):
-            if _owner_of(claim) != _owner():
-                return
-            os.utime(claim)
+        os.utime(held.fileno())
+
+
+def _machine() -> str:
+    """Names the running kernel: its processes see each other's locks."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return boot.read_text().strip() if boot.exists() else platform.node()
 
 
 @contextlib.contextmanager
@@ -142,38 +161,3 @@ def _exclusive(directory: Path) -> Iterator[None]:
     with open(directory / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _owner() -> dict[str, Any]:
-    pid = os.getpid()
-    return {"pid": pid, "started": _started(pid), "thread": threading.main_thread().ident, "space": _pid_space()}
-
-
-def _owner_of(claim: Path) -> dict[str, Any] | None:
-    try:
-        return json.loads(claim.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
-
-
-def _stale(claim: Path) -> bool:
-    owner = _owner_of(claim)
-    if owner is not None and owner.get("space") == _pid_space():
-        return _started(owner["pid"]) != owner["started"]
-    return time.time() - claim.stat().st_mtime > STALE_S
-
-
-def _pid_space() -> str | None:
-    """Names the boot and the process-id namespace within which a pid can be looked up; None if that is unknown."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return None
-
-
-def _started(pid: int) -> str | None:
-    """The start time of a process in clock ticks since boot; with the pid it names a process for good."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return None

@@ -27,7 +27,15 @@ from aira_jax.proxies.cache import write_atomically
 
 _FORMAT = "2"
 _PROJECT = Path(__file__).parents[2]
-_SOURCES = ("aira_jax/primitives", "aira_jax/models", "aira_jax/proxies", "kernels_pallas")
+_SOURCES = (  # the files that decide what a program computes
+    "aira_jax/primitives/*.py",
+    "aira_jax/models/*.py",
+    "aira_jax/proxies/engines.py",
+    "aira_jax/proxies/proxy_model.py",
+    "aira_jax/proxies/train.py",
+    "kernels_pallas/**/*.py",
+    "kernels_pallas/tuned.json",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,8 +92,8 @@ def machine() -> str:
 @functools.cache
 def _environment() -> str:
     digest = hashlib.sha256()
-    for folder in _SOURCES:
-        for path in sorted((_PROJECT / folder).rglob("*.py")):
+    for pattern in _SOURCES:
+        for path in sorted(_PROJECT.glob(pattern)):
             digest.update(path.read_bytes())
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("jax", "jaxlib", "flax", "optax")]
     return "\0".join([_FORMAT, *versions, os.environ.get("XLA_FLAGS", ""), digest.hexdigest()])
@@ -115,4 +123,5 @@ def _load(path: Path, args: tuple) -> jax.stages.Compiled | None:
         path.unlink(missing_ok=True)
         return None
     executable, out_tree = pickle.loads(content)
-    return serialize_executable.deserialize_and_load(executable, jax.tree.structure((args, {})), out_tree)
+    in_tree = jax.tree.structure((args, {}))
+    return serialize_executable.deserialize_and_load(executable, in_tree, out_tree, execution_devices=jax.devices()[:1])

@@ -24,8 +24,12 @@ def losses(compiler, lane, tiny):
 
     @functools.cache
     def run(engine, layers=LAYERS, **setup):
-        preset = dataclasses.replace(tiny, epochs=7)
-        return Trainer(preset, layers, [lane(preset=preset)], Setup(engine, **setup), compiler).run()[0].losses
+        trainer = Trainer(tiny, layers, [lane()], Setup(engine, **setup), compiler)
+        state, losses = trainer.initial_state(), []
+        for epoch in range(7):
+            state, loss = trainer.train_epoch(state, trainer.train_rows, *trainer.order(epoch), trainer.tables)
+            losses += loss[0].tolist()
+        return losses
 
     return run
 

@@ -84,7 +84,7 @@ def test_a_killed_owner_is_replaced_at_once_and_nothing_is_corrupt(tmp_path):
 def foreign_claim(results, age_s):
     claim = results.path(KEY).with_suffix(".claim")
     claim.parent.mkdir(parents=True)
-    claim.write_text(json.dumps({"pid": 1, "started": "0", "space": "another machine"}))
+    claim.write_text("another machine")
     then = time.time() - age_s
     os.utime(claim, (then, then))
     return claim
