@@ -7,6 +7,7 @@ concatenation has the lowest id merges first. Source: Sennrich et al. 2016; Radf
 import collections
 import functools
 import heapq
+import itertools
 import re
 import sys
 import unicodedata
@@ -45,7 +46,7 @@ def merge(piece: bytes, ranks: Mapping[bytes, int]) -> list[int]:
     """Token ids of one piece. Every single byte must be in `ranks`."""
     parts = [piece[i : i + 1] for i in range(len(piece))]
     while len(parts) > 1:
-        found = [(ranks.get(a + b, sys.maxsize), i) for i, (a, b) in enumerate(zip(parts, parts[1:], strict=False))]
+        found = [(ranks.get(a + b, sys.maxsize), i) for i, (a, b) in enumerate(itertools.pairwise(parts))]
         rank, at = min(found)
         if rank == sys.maxsize:
             break
@@ -83,7 +84,7 @@ class _Words:
         heapq.heapify(self.heap)
 
     def _count(self, i: int, word: list[bytes], n: int) -> set[tuple[bytes, bytes]]:
-        pairs = list(zip(word, word[1:], strict=False))
+        pairs = list(itertools.pairwise(word))
         for pair in pairs:
             self.pairs[pair] += n
             self.where[pair].add(i)

@@ -10,17 +10,23 @@ from collections.abc import Iterator, Sequence
 SIZE = 200_000  # bytes
 SEED = 0
 
-_NAMES = "Ada Bruno Clara Dario Edda Felix Greta Hugo Ines Jonas Kira Luca Mila Nico Olga Paul Rosa Sami Tess Yann".split()
-_ANIMALS = "otter heron badger goat donkey magpie hedgehog squirrel beaver crane toad fox rabbit goose mouse owl".split()
+_NAMES = (
+    "Ada", "Bruno", "Clara", "Dario", "Edda", "Felix", "Greta", "Hugo", "Ines", "Jonas",
+    "Kira", "Luca", "Mila", "Nico", "Olga", "Paul", "Rosa", "Sami", "Tess", "Yann",
+)  # fmt: skip
+_ANIMALS = (
+    "raven", "heron", "badger", "goat", "donkey", "magpie", "hedgehog", "squirrel", "beaver", "crane", "toad", "fox",
+    "rabbit", "goose", "mouse", "wren",
+)  # fmt: skip
 _PLACES = (
     "the old mill", "the harbour", "the orchard", "a narrow valley", "the market square", "the lighthouse",
     "the edge of the forest", "a quiet lake", "the clock tower", "the top of the hill", "the vegetable garden",
 )  # fmt: skip
 _THINGS = (
-    "kite", "lantern", "wooden boat", "brass key", "map", "basket", "drum", "blue scarf", "whistle", "ladder", "jar of honey",
-    "pair of boots", "paper crown", "bell", "telescope",
+    "kite", "lantern", "wooden boat", "brass key", "map", "basket", "drum", "blue scarf", "whistle", "ladder",
+    "jar of honey", "pair of boots", "paper crown", "bell", "telescope",
 )  # fmt: skip
-_TRAITS = ("curious", "patient", "stubborn", "careful", "cheerful", "shy", "clever", "brave", "sleepy", "honest")
+_TRAITS = ("curious", "patient", "stubborn", "careful", "cheerful", "shy", "clever", "brave", "sleepy", "gentle")
 _WEATHER = (
     "The rain had just stopped", "A cold wind came from the north", "The morning was bright and still",
     "Fog lay over the fields", "It was the first warm day of the year", "Snow had fallen during the night",
@@ -92,7 +98,7 @@ def _story(rng: random.Random) -> str:
     meeting = _pick(
         rng,
         (
-            f'At {other} a {animal} looked up. "What are you looking for?" asked the {animal}. "A {thing}," said {hero}.',
+            f'At {other} a {animal} looked up. "What do you look for?" asked the {animal}. "A {thing}," said {hero}.',
             f'A {animal} from {other} had seen it all. "I know where your {thing} is, {hero}," said the {animal}.',
             f'"Do not give up," said {friend}, who came along with a {animal}. "Three can look in three places."',
         ),

@@ -1,0 +1,141 @@
+"""Fidelities of the text proxies, BabiStories and DCLM. Importable without jax and numpy.
+
+smoke   seconds; proves that the machinery runs, its scores mean nothing
+demo    bytes, 512 windows of 64; small enough for the built-in corpus
+cpu-s   bytes, 2,000 windows of 128
+cpu-m   a BPE of 4,096 tokens learned from the corpus, 10,000 windows of 256
+paper   GPT-2's BPE, windows of 512, as many as the paper reports (arXiv 2605.15871)
+
+The paper publishes neither optimiser nor vocabulary of these proxies: those of `paper` are this project's own choice.
+"""
+
+import dataclasses
+import difflib
+import enum
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from aira_jax.primitives.activation import Activation
+from aira_jax.proxies.fidelity import SCORED_BATCH, DType, Select
+
+
+class Kind(enum.StrEnum):
+    """The text proxies."""
+
+    BABISTORIES = "babistories"
+    DCLM = "dclm"
+
+
+@dataclasses.dataclass(frozen=True)
+class TextPreset:
+    """One fidelity of a text proxy: `train` and `test` windows of `length` tokens, next-token prediction.
+
+    AdamW; the rate rises over `warmup` steps to `lr` and falls as a cosine to `final_lr`; gradients are clipped to the
+    norm `clip`. `tokenizer` is a name that `corpora.tokenizers.make` knows; a corpus of tokens has its own.
+    """
+
+    name: str
+    kind: Kind
+    d: int
+    length: int
+    train: int
+    test: int
+    epochs: int
+    batch: int
+    tokenizer: str
+    warmup: int
+    lr: float = 1e-3
+    final_lr: float = 1e-4
+    weight_decay: float = 0.1
+    clip: float = 1.0
+    b1: float = 0.9
+    b2: float = 0.95
+    eps: float = 1e-8
+    activation: Activation = Activation.RELU
+    dtype: DType = DType.FP32
+    eval_every: ClassVar[int] = 0
+    stop_at: ClassVar[None] = None
+    select: ClassVar[Select] = Select.LAST
+
+    def __post_init__(self):
+        for field in ("d", "length", "train", "test", "epochs", "batch"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"preset {self.name}: {field} = {getattr(self, field)}, use at least 1")
+        if self.d % 8:
+            raise ValueError(f"preset {self.name}: d = {self.d} is no multiple of 8 (heads have 8 dims)")
+        if self.train < 2:
+            raise ValueError(f"preset {self.name}: train = {self.train}, a 70:30 split needs at least 2 windows")
+
+    @property
+    def proxy(self) -> str:
+        return self.kind.value
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return (self.kind.value,)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the preset needs, train and test together."""
+        return (self.train + self.test) * self.length
+
+    def chosen(self, tasks: Sequence[str] | None) -> tuple[str, ...]:
+        """The proxy's only task. Raises ValueError for any other."""
+        if tasks is not None and tuple(tasks) != self.tasks:
+            raise ValueError(
+                f"the proxy {self.kind} has no tasks to choose from: leave tasks out, got {', '.join(tasks)})"
+            )
+        return self.tasks
+
+    def resolved(self, tasks: Sequence[str] | None = None) -> dict[str, Any]:
+        """Everything that can change a score, as plain JSON data, except the windows themselves."""
+        del tasks
+        plain = dataclasses.asdict(self)
+        for unused in ("name", "kind", "tokenizer"):  # the manifest of the windows says which tokens there are
+            del plain[unused]
+        return plain | {"scored_batch": SCORED_BATCH}
+
+    def steps(self) -> int:
+        """Optimiser steps on the full train split."""
+        return self.epochs * -(-self.train // self.batch)
+
+
+_BYTES: Mapping[str, Any] = {"batch": 32, "tokenizer": "byte"}
+_SIZES: Mapping[str, Mapping[str, Any]] = {
+    "smoke": {"d": 32, "length": 64, "train": 64, "test": 64, "epochs": 1, "warmup": 1, **_BYTES},
+    "demo": {"d": 64, "length": 64, "train": 512, "test": 128, "epochs": 2, "warmup": 4, **_BYTES},
+    "cpu-s": {"d": 64, "length": 128, "train": 2000, "test": 512, "epochs": 2, "warmup": 20, **_BYTES},
+    "cpu-m": {"d": 128, "length": 256, "train": 10_000, "test": 2048, "epochs": 1, "warmup": 50, **_BYTES}
+    | {"tokenizer": "bpe:4096"},
+}
+_PAPER: Mapping[str, Any] = {"d": 128, "length": 512, "test": 9275, "batch": 128, "tokenizer": "gpt2", "warmup": 100}
+_PAPER_TRAIN: Mapping[Kind, Mapping[str, int]] = {
+    Kind.BABISTORIES: {"train": 927_158, "epochs": 1},
+    Kind.DCLM: {"train": 10_000, "epochs": 4},
+}
+
+PRESETS: Mapping[Kind, Mapping[str, TextPreset]] = MappingProxyType(
+    {
+        kind: MappingProxyType(
+            {name: TextPreset(name, kind, **size) for name, size in _SIZES.items()}
+            | {"paper": TextPreset("paper", kind, **_PAPER, **_PAPER_TRAIN[kind])}
+        )
+        for kind in Kind
+    }
+)
+
+
+def get(kind: Kind | str, name: str) -> TextPreset:
+    """The preset `name` of a proxy; raises ValueError with the nearest match."""
+    presets = PRESETS[_known(kind, [*Kind], "text proxy")]
+    return presets[_known(name, presets, "preset")]
+
+
+def _known(name: str, known, what: str):
+    if name in known:
+        return name
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    raise ValueError(
+        f"unknown {what} {name!r}" + f" (did you mean {close[0]}?)" * bool(close) + f"; known: {', '.join(known)}"
+    )
