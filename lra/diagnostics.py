@@ -43,7 +43,7 @@ def baselines(dataset: store.Dataset, split: str, max_length: int | None = None)
         "listops": {"root operator": root_operator},
         "text": {f"byte {n}-gram": functools.partial(ngrams, n=n, max_length=max_length) for n in (1, 6)},
         "retrieval": {"document identity": identity, "words in common": word_overlap},
-        "recall": {"value shown most": most_shown},
+        "recall": {"value shown once": shown_once},
         "needle": {"first sentence": first_sentence},
     }.get(dataset.meta.task, {})
     truth = np.asarray(scored.targets_N)
@@ -116,12 +116,13 @@ def _threshold(values: np.ndarray, labels: np.ndarray) -> float:
     return float(values[order][np.where(last_of_equal, gained, -len(values)).argmax()])
 
 
-def most_shown(train: store.Split, scored: store.Split) -> np.ndarray:
-    """The value that occurs most often in each row: int64 [N]."""
+def shown_once(train: store.Split, scored: store.Split) -> np.ndarray:
+    """The least value among those that each row shows least often, as the answer is never repeated: int64 [N]."""
     del train
     first, count = recall.FIRST_VALUE, recall.VALUES
     rows = (scored.documents.row(row).astype(np.int64) - first for row in range(len(scored)))
-    return np.array([np.bincount(row[(row >= 0) & (row < count)], minlength=count).argmax() for row in rows])
+    shown = np.array([np.bincount(row[(row >= 0) & (row < count)], minlength=count) for row in rows])
+    return np.where(shown, shown, shown.max(initial=1) + 1).argmin(axis=1)
 
 
 def first_sentence(train: store.Split, scored: store.Split) -> np.ndarray:

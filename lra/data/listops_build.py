@@ -129,7 +129,7 @@ def _workers(rows: int, params: listops.Params) -> int:
 
 
 class _processes:
-    """Runs `_draw` on chunks and gives the results in the order of the chunks; fewer than 2 workers: in this process."""
+    """Runs `_draw` on chunks and gives the results in their order; with fewer than 2 workers, in this process."""
 
     def __init__(self, workers: int):
         self.workers = workers

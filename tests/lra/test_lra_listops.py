@@ -152,7 +152,8 @@ def test_smoke_data_have_the_pinned_hashes_and_skips(tmp_path):
     first = [listops.text_of(dataset.split("test").documents.row(i).tolist()) for i in range(2)]
     assert first == ["[SM 1 9 [MAX 6 4 2 ] ]", "[MAX 9 [SM 2 3 9 3 ] 5 3 5 ]"]
     assert dataset.split("test").targets_N[:2].tolist() == [6, 9]
-    rows = [dataset.split(s).documents.row(i).tobytes() for s in store.SPLITS for i in range(len(dataset.split(s)))]
+    splits = [dataset.split(name) for name in store.SPLITS]
+    rows = [split.documents.row(i).tobytes() for split in splits for i in range(len(split))]
     assert len(set(rows)) == len(rows) == 22_000
     assert np.mean([len(row) for row in rows]) == pytest.approx(11.1, abs=0.1)
     listops_build.check(dataset)
