@@ -1,0 +1,55 @@
+"""From the patterns that many runs found to one base pattern: select voters, then vote layer by layer.
+
+python scripts/aggregate.py --runs=runs --method=n0 --clusters=3 --json
+python scripts/aggregate.py --runs=runs --profile=paper --weights=rank_decay --clusters=0
+
+Every task among the runs counts the same. Patterns are ranked by their test scores if at least half of them have one,
+else by validation; `--score` decides it. What else the selectors and methods elect is listed under `outcomes`.
+"""
+
+import json
+import sys
+
+from absl import flags
+
+from aira_jax import cli
+from aira_jax.compose import campaign, collect
+from aira_jax.compose.choices import member
+from aira_jax.compose.ranking import Score
+
+_RUNS = flags.DEFINE_list("runs", None, "Run directories, or folders that hold some.", required=True)
+_METHOD = flags.DEFINE_string("method", "n0", "n0, n1, nall, or n<c>: how many chosen layers a vote looks back at.")
+_CLUSTERS = flags.DEFINE_integer("clusters", 3, "Only the best of so many k-means clusters votes; 0: all.")
+_TOP_K = flags.DEFINE_integer("top_k", 0, "Only the so many best vote; 0: all.")
+_WEIGHTS = flags.DEFINE_enum("weights", "", ["", "rank_decay"], "Weights of the votes; default: equal.")
+_MULTIPLICITY = flags.DEFINE_bool("multiplicity", False, "A pattern votes as often as it was proposed.")
+_SCORE = flags.DEFINE_string("score", "auto", "auto, test or validation.")
+_TASK = flags.DEFINE_string("task", "", "Only runs on this task.")
+_PROFILE = flags.DEFINE_string("profile", "", "Only runs at this preset.")
+_LAYERS = flags.DEFINE_integer("layers", 0, "Only patterns of so many layers; 0: all.")
+_JSON = flags.DEFINE_bool("json", False, "Print one JSON object: pattern, shares, members, outcomes, ...")
+
+
+def main(argv):
+    del argv
+    collection = collect.collect(_RUNS.value)
+    for run in collection.skipped:
+        print(f"skipped {run.path}: {run.reason}", file=sys.stderr)
+    chosen = campaign.Choice(
+        method=_METHOD.value,
+        clusters=_CLUSTERS.value or None,
+        top_k=_TOP_K.value or None,
+        rank_decay=_WEIGHTS.value == "rank_decay",
+        multiplicity=_MULTIPLICITY.value,
+        score=member(Score, _SCORE.value, "score"),
+        task=_TASK.value,
+        preset=_PROFILE.value,
+        layers=_LAYERS.value or None,
+    )
+    base = campaign.base_pattern(collection, chosen)
+    print(f"ranked by {base.score} scores: {base.coverage}", file=sys.stderr)
+    print(json.dumps(base.to_json()) if _JSON.value else base.to_text())
+
+
+if __name__ == "__main__":
+    cli.run(main)
