@@ -1,6 +1,12 @@
-"""Settings of every test: no property fails because the machine is busy."""
+"""Settings of every test: no property fails because the machine is busy, and XLA compiles fast rather than well."""
+
+import os
 
 from hypothesis import settings
 
 settings.register_profile("aira_jax", deadline=None)
 settings.load_profile("aira_jax")
+
+FAST_COMPILE = "--xla_backend_optimization_level=0"
+if FAST_COMPILE not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FAST_COMPILE}".strip()

@@ -3,7 +3,7 @@
 Five presets, ordered by cost. Scores of different presets are never comparable with each other.
 
 smoke   seconds; proves that the machinery runs, its scores mean nothing
-demo    compression and selective copying, eight of the ten epochs of cpu-s; made for `make demo` (rank correlation with cpu-s: see FIDELITIES.md)
+demo    two of cpu-s's tasks, eight of its ten epochs; made for `make demo` (rank correlation: see FIDELITIES.md)
 cpu-s   all six tasks, shortened; the smallest preset whose ranking is meant seriously
 cpu-m   all six tasks at half length, 25 epochs
 paper   all six tasks as published for MAD (Poli et al. 2024), 200 epochs

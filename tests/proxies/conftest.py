@@ -23,7 +23,7 @@ TINY = dataclasses.replace(
 
 @pytest.fixture(scope="session")
 def compiler(tmp_path_factory):
-    return Compiler(tmp_path_factory.mktemp("programs"), {"xla_backend_optimization_level": "0"})
+    return Compiler(tmp_path_factory.mktemp("programs"))
 
 
 @pytest.fixture(scope="session")
