@@ -71,8 +71,7 @@ def draw(seed: int, split: philox.Tag, start: int, count: int, params: listops.P
             [stream.block(start + int(s), width, int(o)) for s, o in zip(waiting, aligned, strict=True)]
         )
         scan = _Scan(words, width, offset[waiting] - aligned, trees[waiting], params)
-        scan.run()
-        tokens, lengths, labels = _read(words, scan.accepted_events(), width, params)
+        tokens, lengths, labels = _read(words, scan.run(), width, params)
         found = waiting[scan.accepted]
         rows = np.split(tokens, np.cumsum(lengths)[:-1])
         parts.update({int(s): (row, int(y)) for s, row, y in zip(found, rows, labels, strict=False)})
@@ -124,16 +123,21 @@ class _Scan:
         np.cumsum(by_parity, dtype=np.int32, out=self.rank[1:])
         self.stops = np.flatnonzero(by_parity)
 
-    def run(self) -> None:
+    def run(self) -> _Events:
+        """Reads all lanes, and returns the events of the accepted trees in the order of their tokens."""
         lane = np.arange(len(self.start))
-        state = self.start.copy(), np.zeros_like(lane), np.zeros_like(lane)
+        state = self.start, np.zeros_like(lane), np.zeros_like(lane)
         while len(lane):
             for _ in range(_COMPACT_EVERY):
                 state, active = self._step(lane, *state)
             lane, state = lane[active], tuple(values[active] for values in state)
+        return self._finish()
 
     def _step(self, lane, at, level, length):
-        """One event per lane. Returns the new (at, level, length) and which lanes are still reading."""
+        """One event per lane. Returns the new (at, level, length) and which lanes are still reading.
+
+        A lane that waits or is done stays at a stop near its end, where further steps change nothing.
+        """
         place = (at >> 1) + (at & 1) * self.half
         digits = self.stops[self.rank[place]] - place
         slot = lane * self.levels + level
@@ -145,35 +149,35 @@ class _Scan:
         children = 2 + philox.below(self.words[here + opening], self.params.max_args - 1)
         leaf_list = opening & (level == self.levels - 1)
         nested = opening & ~leaf_list
-        root = level == 0
 
-        self.left[slot] = left - np.where(root, 0, (run + 1) * opening)
+        self.left[slot] = left - (run + 1) * opening
         self.left[slot[nested] + 1] = children[nested]
-        moving = root & ~self.accepted[lane]
-        self.start[lane[moving]] = here[moving]
-        kind = opening + 1 * leaf_list + 3 * closing
-        self.steps.append((here, np.where(root, 0, run), level, kind))
+        self.steps.append((here, run, level, opening + 1 * leaf_list + 3 * closing))
 
         extra = leaf_list * children
-        length = np.where(root, 0, length + run * (opening | closing)) + 2 * opening + extra
-        after = np.where(opening, here + 3 + extra, np.where(closing | root, here, at))
+        length = np.where(level == 0, 0, length + run) + 2 * opening + extra
+        after = here + opening * (3 + extra)
         level = level + nested - closing
-        whole = (level == 0) & (closing | leaf_list)
-        self.trees[lane] += np.where(root, run, 0) + whole
-        fits = whole & (length > self.params.min_length) & (length < self.params.max_length)
-        self.accepted[lane[fits]] = True
-        after = np.where(fits, lane * self.width + self.edge, after)
-        return (after, level, length), (opening | closing) & ~fits
+        moved = opening | closing
+        fits = (level == 0) & moved & (length > self.params.min_length) & (length < self.params.max_length)
+        done = lane[fits]
+        self.accepted[done] = True
+        after[fits] = done * self.width + self.edge
+        return (after, level, length), moved & ~fits
 
-    def accepted_events(self) -> _Events:
-        """The events of the accepted trees, in the order of their tokens."""
+    def _finish(self) -> _Events:
         at, run, level, kind = (np.concatenate(column) for column in zip(*self.steps, strict=True))
-        lane = at // self.width
+        lane, root = at // self.width, level == 0
+        whole = np.where(root, kind == _Kind.LEAF_LIST, (level == 1) & (kind == _Kind.CLOSE))
+        self.trees += np.bincount(lane, run * root + whole, len(self.trees)).astype(np.int64)
+        begins = np.flatnonzero(root & ((kind != _Kind.NONE) | ~self.accepted[lane]))
+        self.start[lane[begins]] = at[begins]  # the last one counts
+
         start = self.start[lane]
         in_tree = (at > start) | ((at == start) & (kind != _Kind.CLOSE))
         keep = np.flatnonzero(in_tree & (kind != _Kind.NONE) & self.accepted[lane])
         keep = keep[np.argsort(lane[keep].astype(np.int32), kind="stable")]
-        return _Events(at, run, level, kind).take(keep)
+        return _Events(at, run * ~root, level, kind).take(keep)
 
 
 def _read(words: np.ndarray, events: _Events, width: int, params: listops.Params):
