@@ -7,7 +7,7 @@
     python scripts/search.py --workdir=runs --config.llm.backend=replay --config.llm.path=answers.jsonl
 
 smoke         (default) any laptop, no key, under 5 minutes: 6 steps at the smallest fidelity.
-demo          2 CPU cores, no key, about 3 minutes: 13 patterns on two MAD tasks, then the best against the first
+demo          2 CPU cores, no key, about 3 minutes: 12 patterns on two MAD tasks, then the best against the first
               draft with fresh evaluator seeds (see README.md for its output).
 mad2, mad3    one GPU: attention + MLP, or with Mamba-2. Profile paper, 24 h or 500 steps; all good nodes are scored
               on test at the end, because the aggregation ranks by it.
@@ -33,12 +33,12 @@ VARIANTS = {
         "llm.backend": "control.evolution",
         "workers.n": 2,
         "workers.slots_per_device": 2,
-        "budget.steps": 13,
+        "budget.steps": 12,
         "budget.min_exec_s": 5.0,
         "confirm.top_k": 1,
         "confirm.seeds": 3,
         "confirm.baseline": "first_draft",
-        "test.repeat_winner": 1,
+        "test.when": "submitted",
     },
     "mad2": PAPER | {"task": MAD2},
     "mad3": PAPER | {"task": MAD3},

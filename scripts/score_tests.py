@@ -18,7 +18,7 @@ from aira_jax.search.test_scores import TestScores
 
 RUN = flags.DEFINE_string("run", None, "Run directory: W/<task>/<agent>/seed_<k>.", required=True)
 WHEN = flags.DEFINE_enum(
-    "when", "", ["", "after", "after_all"], "Which nodes (default: as config.test.when of the run)."
+    "when", "", ["", "submitted", "after", "after_all"], "Which nodes (default: as config.test.when of the run)."
 )
 REPEATS = flags.DEFINE_integer(
     "repeat_winner", None, "Further evaluator seeds of the submitted node (default: config.test).", lower_bound=0

@@ -53,7 +53,7 @@ def wanted(tree: Tree, when: TestWhen, repeats: int) -> list[tuple[Node, int]]:
     if tree.submitted is None or when is TestWhen.NEVER:
         return []
     submitted = tree.nodes[tree.submitted]
-    others = tree.good if when is TestWhen.AFTER_ALL else tree.running_bests
+    others = {TestWhen.SUBMITTED: (), TestWhen.AFTER_ALL: tree.good}.get(when, tree.running_bests)
     nodes = list(dict.fromkeys([submitted.id, *(node.id for node in others)]))
     seeds = [(submitted, seed) for seed in range(1, 1 + repeats)]
     return [(tree.nodes[id], 0) for id in nodes] + seeds

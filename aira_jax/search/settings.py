@@ -42,11 +42,12 @@ class Order(enum.StrEnum):
 
 
 class TestWhen(enum.StrEnum):
-    """AFTER: the submitted node and every node that was a running best. AFTER_ALL: every good node. INLINE: each node
-    at its commit, on the run's wall clock."""
+    """SUBMITTED: the submitted node. AFTER: also every node that was a running best. AFTER_ALL: every good node.
+    INLINE: each node at its commit, on the run's wall clock."""
 
     __test__ = False
 
+    SUBMITTED = "submitted"
     AFTER = "after"
     AFTER_ALL = "after_all"
     INLINE = "inline"

@@ -54,6 +54,12 @@ def test_after_a_search_the_submitted_node_and_all_running_bests_are_scored_on_t
     assert len(found.sessions) == 1
 
 
+def test_the_submitted_node_alone_may_be_scored_on_test(lab, tmp_path):
+    done = search(tmp_path, test__when="submitted", test__repeat_winner=1, **drafts(tmp_path, 0.5, 0.3, 0.6))
+    tested = [(r["node"], r["seed"]) for r in records(done.folder) if r["kind"] == "test_result"]
+    assert tested == [(2, 0), (2, 1)]
+
+
 def test_scores_of_all_nodes_can_be_added_later(lab, tmp_path):
     done = search(tmp_path, **drafts(tmp_path, 0.5, 0.3, 0.6))
     assert TestScores.fold(records(done.folder)).scores == {}
