@@ -27,7 +27,7 @@ MAD3 = "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"
 
 PAPER = {"profile": "paper", "test.when": "after_all"}
 VARIANTS = {
-    "smoke": {"budget.steps": 6, "test.repeat_winner": 0},
+    "smoke": {"budget.steps": 6, "test.when": "submitted", "test.repeat_winner": 0},
     "demo": {
         "profile": "demo",
         "llm.backend": "control.evolution",
