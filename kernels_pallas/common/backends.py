@@ -5,6 +5,7 @@ Nothing is imported before it is asked for, so `import kernels_pallas` works wit
 
 import functools
 import importlib
+import inspect
 import types
 
 import jax
@@ -39,6 +40,18 @@ def pallas() -> types.ModuleType:
 def triton_params(num_warps: int, num_stages: int):
     """Compiler parameters; they also select the Triton backend where Mosaic is the default (jax 0.9 to 0.10)."""
     return load("triton").CompilerParams(num_warps=num_warps, num_stages=num_stages)
+
+
+def mosaic_gpu_load(ref, layout):
+    """The values of `ref` in registers in `layout`; older versions of jax want an index, which is empty here."""
+    load_ref = load("mosaic_gpu").load
+    index = ((),) if "idx" in inspect.signature(load_ref).parameters else ()
+    return load_ref(ref, *index, layout=layout)
+
+
+def interprets_mosaic_gpu() -> bool:
+    """Whether the installed jax can interpret Mosaic GPU kernels (0.11 and later)."""
+    return missing("mosaic_gpu") is None and hasattr(load("mosaic_gpu"), "InterpretGPUParams")
 
 
 def sm_count() -> int:

@@ -1,9 +1,9 @@
 """Which state_scan implementation can run what, the order in which `auto` tries them, and their kernels."""
 
-from kernels_pallas.common import backends
+from kernels_pallas.common import backends, dispatch
 from kernels_pallas.common.dispatch import Choice, Impl, Op
 from kernels_pallas.common.specs import ScanSpec
-from kernels_pallas.state_scan import pallas_tpu, pallas_triton, xla
+from kernels_pallas.state_scan import pallas_mosaic_gpu, pallas_tpu, pallas_triton, xla
 
 
 def _anything(spec: ScanSpec) -> str | None:
@@ -19,12 +19,19 @@ def _pallas(backend: str):
     return supports
 
 
+def _mosaic(spec: ScanSpec) -> str | None:
+    if dispatch.interpreting() and not backends.interprets_mosaic_gpu():
+        return "jax before 0.11 has no interpreter of Mosaic GPU kernels"
+    return _pallas("mosaic_gpu")(spec)
+
+
 OP = Op(
     name="state_scan",
     supports={
         Impl.REFERENCE: _anything,
         Impl.XLA: _anything,
         Impl.PALLAS_TRITON: _pallas("triton"),
+        Impl.PALLAS_MOSAIC_GPU: _mosaic,
         Impl.PALLAS_TPU: _pallas("tpu"),
     },
     auto={"cpu": (Impl.XLA,), "gpu": (Impl.PALLAS_TRITON, Impl.XLA), "tpu": (Impl.XLA,)},
@@ -38,4 +45,6 @@ def kernel(choice: Choice, interpret: bool):
         return xla.exclusive_scan
     if choice.impl is Impl.PALLAS_TRITON:
         return pallas_triton.Scan(**blocks, interpret=interpret)
+    if choice.impl is Impl.PALLAS_MOSAIC_GPU:
+        return pallas_mosaic_gpu.Scan(**blocks, interpret=interpret)
     return pallas_tpu.Scan(**blocks, interpret=interpret)

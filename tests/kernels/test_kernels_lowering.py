@@ -8,7 +8,7 @@ from kernels_pallas import causal_conv1d, ssd, state_scan
 from kernels_pallas.bench.shapes import shape
 from kernels_pallas.common.lowering import Target, lower
 
-TARGETS = {"pallas_triton": Target.H100, "pallas_tpu": Target.TPU}
+TARGETS = {"pallas_triton": Target.H100, "pallas_mosaic_gpu": Target.H100, "pallas_tpu": Target.TPU}
 SCALES = ("small_n16", "350m", "1b", "3b")
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from kernels_pallas import ScanSpec, cases, interpret_mode, state_scan
 from kernels_pallas.cases import rms_error
+from kernels_pallas.common import backends
 from kernels_pallas.state_scan import pallas_matrix, pallas_triton
 
 ALL = ("reference", "xla", "pallas_triton", "pallas_tpu")
@@ -82,6 +83,16 @@ def test_the_matrix_form_equals_the_fold_without_resets(seed):
     out = pallas_matrix.matrix_scan(jnp.log(decay), states, interpret=True)
     want, _ = state_scan(decay, states, impl="xla")
     assert rms_error(out, want) < 1e-5
+
+
+@pytest.mark.skipif(not backends.interprets_mosaic_gpu(), reason="this jax cannot interpret Mosaic GPU kernels")
+@pytest.mark.parametrize("reverse", [False, True])
+def test_mosaic_gpu_equals_the_reference(seed, reverse):
+    decay, states, initial = (jnp.asarray(v) for v in cases.case(ScanSpec(1, 3, 2, 40), seed).arrays.values())
+    with interpret_mode():
+        got = state_scan(decay, states, initial=initial, reverse=reverse, impl="pallas_mosaic_gpu")
+    want = state_scan(decay, states, initial=initial, reverse=reverse, impl="reference")
+    assert all(rms_error(a, b) < 1e-6 for a, b in zip(got, want, strict=True))
 
 
 def test_it_is_differentiable_under_vmap(seed):
