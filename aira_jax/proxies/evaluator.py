@@ -1,8 +1,10 @@
-"""Scores a pattern on MAD: trains it from scratch, measures it on held-out rows, never does so twice.
+"""Scores a pattern on a proxy: trains it from scratch, measures it on held-out rows, never does so twice.
 
     result = evaluate("8(A-M)", preset="cpu-s")
     result.score                                # mean micro accuracy over the tasks
     result.tasks["memorization"].macro
+
+These rows are drawn from a seed; those of the text proxies come from a corpus (`text.evaluate`).
 
 jax is imported only when something is really trained: a cache hit costs milliseconds.
 """
@@ -19,8 +21,10 @@ import numpy as np
 
 from aira_jax import patterns
 from aira_jax.proxies import cache, fidelity, mad
+from aira_jax.proxies.corpora.windows import TextDataset, bytes_per_target
 from aira_jax.proxies.fidelity import Preset, Select
 from aira_jax.proxies.result import ProxyResult, Split, TaskScore, TaskStatus
+from aira_jax.proxies.text_fidelity import TextPreset
 
 __all__ = ["ProxyResult", "Split", "TaskScore", "TaskStatus", "evaluate", "evaluate_seeds"]
 
@@ -36,8 +40,8 @@ def evaluate_seeds(
     pattern: patterns.Pattern | str,
     *,
     eval_seeds: Sequence[int],
-    preset: Preset | str,
-    datasets: Mapping[str, mad.Dataset] | None = None,
+    preset: Preset | TextPreset | str,
+    datasets: Mapping[str, mad.Dataset | TextDataset] | None = None,
     tasks: Sequence[str] | None = None,
     data_seed: int = mad.DEFAULT_SEED,
     split: Split | str = Split.TEST,
@@ -46,7 +50,8 @@ def evaluate_seeds(
 ) -> list[ProxyResult]:
     """Trains and scores `pattern` with several evaluator seeds (init and shuffling) at once, one result per seed.
 
-    `datasets` maps each task to its rows; None draws them from `data_seed`. `tasks` None: those of the preset.
+    `preset` as a name is one of MAD. `datasets` maps each task to its rows; None draws those of MAD from `data_seed`.
+    `tasks` None: those of the preset.
     `cache_dir` None: $AIRA_JAX_CACHE, else ~/.cache/aira_jax. `engine`: see `engine_table.choose`; it never changes a
     score beyond rounding. Results that exist are not trained again; while another process trains one, this one waits.
 
@@ -54,7 +59,9 @@ def evaluate_seeds(
     """
     pattern = patterns.parse(pattern) if isinstance(pattern, str) else pattern
     preset = fidelity.get(preset) if isinstance(preset, str) else preset
-    tasks = fidelity.check_tasks(preset.tasks if tasks is None else tasks)
+    tasks = preset.chosen(tasks)
+    if datasets is None and isinstance(preset, TextPreset):
+        raise ValueError(f"the proxy {preset.proxy} needs a corpus: open one, or use text.evaluate")
     split = Split(split)
     if len(set(eval_seeds)) != len(eval_seeds) or not eval_seeds or min(eval_seeds) < 0 or data_seed < 0:
         raise ValueError(f"seeds must be non-negative, evaluator seeds distinct; got {data_seed}, {list(eval_seeds)}")
@@ -82,8 +89,8 @@ def _hit(stored: Mapping[str, Any], preset: Preset) -> ProxyResult:
 @dataclasses.dataclass(frozen=True)
 class _Job:
     pattern: patterns.Pattern
-    preset: Preset
-    datasets: Mapping[str, mad.Dataset] | None
+    preset: Preset | TextPreset
+    datasets: Mapping[str, mad.Dataset | TextDataset] | None
     tasks: tuple[str, ...]
     data_seed: int
     split: Split
@@ -92,7 +99,7 @@ class _Job:
 
     def key(self, eval_seed: int) -> str:
         content = {
-            "proxy": "mad",
+            "proxy": self.preset.proxy,
             "revision": REVISION,
             "fidelity": self.preset.resolved(self.tasks),
             "pattern": self.pattern.canonical(),
@@ -111,6 +118,9 @@ class _Job:
         digest = hashlib.sha256()
         for task in self.tasks:
             data = self.datasets[task]
+            if isinstance(data, TextDataset):  # the manifest holds digests of the windows and of all behind them
+                digest.update(cache.content_key(data.corpus).encode())
+                continue
             for rows in (data.train, data.test) if self.split is Split.TEST else (data.train,):
                 digest.update(repr((task, data.vocab, rows.x.shape)).encode())
                 for array in (rows.x, rows.y, rows.probe):
@@ -139,6 +149,7 @@ class _Job:
 
     def _result(self, eval_seed: int, scored: Sequence[Any], machine: Mapping[str, str]) -> ProxyResult:
         scored = sorted(scored, key=lambda s: self.tasks.index(s.lane.task))
+        text = (self.datasets or {}).get(self.preset.proxy)
         by_task = {s.lane.task: s for s in scored}
         steps = sum(s.steps for s in scored)
         return ProxyResult(
@@ -162,10 +173,13 @@ class _Job:
             selected_on_test=self.preset.select is Select.BEST_TEST,
             stopped_early=tuple(task for task, s in by_task.items() if s.stopped),
             versions={name: version for name, version in machine.items() if name != "device"},
+            proxy=self.preset.proxy,
+            corpus=text and text.corpus,
+            bytes_per_target=text and bytes_per_target(scored[0].lane.test.y, text.lengths),
         )
 
 
-def _check_data(task: str, datasets: Mapping[str, mad.Dataset], split: Split) -> None:
+def _check_data(task: str, datasets: Mapping[str, mad.Dataset | TextDataset], split: Split) -> None:
     if task not in datasets:
         raise ValueError(
             f"datasets holds no {task}, only {', '.join(datasets) or 'nothing'}: add it or name other tasks"

@@ -48,6 +48,9 @@ class ProxyResult:
     and `compile_s` are seconds of this call. `curve` holds a task's mean training loss per epoch, `epoch` the epoch
     that was scored. `selected_on_test` marks the comparison mode select=best_test_madlab, `stopped_early` names the
     tasks that reached the preset's `stop_at`.
+
+    The text proxies have one task, named like the proxy, and rank by `loss` (lower first); `corpus` tells where their
+    windows come from and `bytes_per_target` how much text a scored target stands for (None: the corpus does not say).
     """
 
     pattern: str
@@ -70,6 +73,9 @@ class ProxyResult:
     selected_on_test: bool = False
     stopped_early: tuple[str, ...] = ()
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    proxy: str = "mad"
+    corpus: Mapping[str, Any] | None = None
+    bytes_per_target: float | None = None
 
     @property
     def score(self) -> float:
@@ -84,6 +90,11 @@ class ProxyResult:
         return self._mean("loss")
 
     @property
+    def bits_per_byte(self) -> float | None:
+        """The loss per byte of text, comparable between tokenizers; None where that is unknown or meaningless."""
+        return None if self.bytes_per_target is None else self.loss / (math.log(2) * self.bytes_per_target)
+
+    @property
     def status(self) -> TaskStatus:
         return max((task.status for task in self.tasks.values()), key=list(TaskStatus).index)
 
@@ -91,12 +102,13 @@ class ProxyResult:
         """Plain JSON data; a loss that is not finite is null."""
         plain = _without_inf(dataclasses.asdict(self))
         means = {"score": self.score, "macro": self.macro, "loss": _finite(self.loss), "status": self.status.value}
-        return plain | means
+        bits = {} if self.bytes_per_target is None else {"bits_per_byte": _finite(self.bits_per_byte)}
+        return plain | means | bits
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "ProxyResult":
         """The inverse of `to_json`."""
-        fields = {f.name: data[f.name] for f in dataclasses.fields(cls)}
+        fields = {f.name: data[f.name] for f in dataclasses.fields(cls) if f.name in data}
         fields["split"], fields["stopped_early"] = Split(data["split"]), tuple(data["stopped_early"])
         fields["curve"] = {name: [_infinite(v) for v in values] for name, values in data["curve"].items()}
         fields["tasks"] = {

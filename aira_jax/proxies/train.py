@@ -15,11 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from aira_jax.proxies import metrics, proxy_model
+from aira_jax.proxies import metrics, optimiser, proxy_model
 from aira_jax.proxies.compile_cache import Compiler
 from aira_jax.proxies.fidelity import DType, Preset, Select
 from aira_jax.proxies.mad import IGNORED, Rows
 from aira_jax.proxies.proxy_model import ProxyModel, Setup
+from aira_jax.proxies.text_fidelity import TextPreset
 
 Tree = Any
 
@@ -81,7 +82,7 @@ class Trainer:
 
     def __init__(
         self,
-        preset: Preset,
+        preset: Preset | TextPreset,
         layers: tuple[str, ...],
         lanes: Sequence[Lane],
         setup: Setup,
@@ -97,7 +98,8 @@ class Trainer:
         self.model: ProxyModel = proxy_model.build(
             preset, layers, autoencoder=lanes[0].task == "compression", vocab=vocab, setup=setup
         )
-        self.optimiser = optax.adamw(preset.lr, preset.b1, preset.b2, preset.eps, weight_decay=preset.weight_decay)
+        self.steps = preset.epochs * -(-len(lanes[0].train) // preset.batch)
+        self.optimiser = optimiser.make(preset, self.steps)
         self.tables = jax.tree.map(jnp.asarray, self.model.program.tables())
         self.train_rows, self.test_rows = (
             {
@@ -169,10 +171,9 @@ class Trainer:
     @functools.cached_property
     def train_epoch(self) -> Callable:
         """The compiled `_epoch`; its first argument is used up."""
-        p = self.preset
-        optimiser = (p.lr, p.weight_decay, p.b1, p.b2, p.eps)
         args = self.initial, self.train_rows, *self.order(0), self.tables
-        return self._compiled(jax.jit(self._epoch, donate_argnums=0), args, "epoch", optimiser)
+        settings = optimiser.depends_on(self.preset, self.steps)
+        return self._compiled(jax.jit(self._epoch, donate_argnums=0), args, "epoch", settings)
 
     @functools.cached_property
     def test(self) -> Callable:
