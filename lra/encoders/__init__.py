@@ -1,0 +1,89 @@
+"""Encoders by name. Each is a Linen class that takes the arguments of a candidate's model.py (see `lra.contract`).
+
+`single(name)` reads one sequence (ListOps, Text), `dual(name)` two (Retrieval). s5 and mega are the classes of
+`lra.designs`; lru is s5 started as a linear recurrent unit, mega_chunk is mega with chunks of 128.
+"""
+
+import difflib
+
+import flax.linen as nn
+
+from lra import dual_encoder
+from lra.designs.mega import model as mega
+from lra.designs.s5 import model as s5
+from lra.encoders import mamba2, transformer
+
+
+class LruEncoder(s5.CustomEncoder):
+    """S5's frame around linear recurrent units. Source: Orvieto et al. 2023, arXiv 2303.06349."""
+
+    ssm_init: str = "lru"
+
+
+class LruDualEncoder(s5.CustomDualEncoder):
+    """S5's frame around linear recurrent units, on pairs."""
+
+    ssm_init: str = "lru"
+
+
+class MegaChunkEncoder(mega.CustomEncoder):
+    """Mega with attention inside chunks of 128 positions."""
+
+    chunk: int = 128
+
+
+class MegaChunkDualEncoder(mega.CustomDualEncoder):
+    """Mega with attention inside chunks of 128 positions, on pairs."""
+
+    chunk: int = 128
+
+
+SINGLE: dict[str, type[nn.Module]] = {
+    "transformer": transformer.TransformerEncoder,
+    "linear": transformer.LinearEncoder,
+    "local": transformer.LocalEncoder,
+    "performer": transformer.PerformerEncoder,
+    "s5": s5.CustomEncoder,
+    "lru": LruEncoder,
+    "mega": mega.CustomEncoder,
+    "mega_chunk": MegaChunkEncoder,
+    "mamba2": mamba2.Mamba2Encoder,
+}
+DUAL: dict[str, type[nn.Module]] = {
+    "transformer": dual_encoder.TransformerDualEncoder,
+    "linear": dual_encoder.LinearDualEncoder,
+    "local": dual_encoder.LocalDualEncoder,
+    "performer": dual_encoder.PerformerDualEncoder,
+    "s5": s5.CustomDualEncoder,
+    "lru": LruDualEncoder,
+    "mega": mega.CustomDualEncoder,
+    "mega_chunk": MegaChunkDualEncoder,
+    "mamba2": dual_encoder.Mamba2DualEncoder,
+}
+PUBLISHED_SIZES: dict[tuple[str, str], dict[str, int]] = {
+    ("s5", "listops"): {"emb_dim": 128, "num_layers": 8},
+    ("s5", "text"): {"emb_dim": 256, "num_layers": 6},
+    ("s5", "retrieval"): {"emb_dim": 128, "num_layers": 6},
+    ("mega", "listops"): {"emb_dim": 80, "num_layers": 6, "mlp_dim": 160},
+    ("mega", "text"): {"emb_dim": 128, "num_layers": 4, "mlp_dim": 256},
+    ("mega", "retrieval"): {"emb_dim": 128, "num_layers": 6, "mlp_dim": 256},
+}
+"""The sizes of the published models of arXiv 2208.04933 and arXiv 2209.10655 (offered arguments only)."""
+
+
+def single(name: str) -> type[nn.Module]:
+    """The encoder of one sequence; ValueError with the nearest names otherwise."""
+    return _named(SINGLE, name)
+
+
+def dual(name: str) -> type[nn.Module]:
+    """The encoder of a pair of sequences; ValueError with the nearest names otherwise."""
+    return _named(DUAL, name)
+
+
+def _named(known: dict[str, type[nn.Module]], name: str) -> type[nn.Module]:
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(close)}? " if close else ""
+        raise ValueError(f"unknown encoder {name!r}: {hint}Known: {', '.join(known)}")
+    return known[name]
