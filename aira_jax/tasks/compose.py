@@ -7,16 +7,25 @@ architecture
 import csv
 import dataclasses
 import io
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aira_jax import patterns
+from aira_jax.controls import moves
+from aira_jax.controls.trials import Method, Options, Region, Trial
 from aira_jax.patterns import Pattern, PatternError
 from aira_jax.tasks.evaluation import SubmissionError
 
 SUBMISSION = "submission.csv"
 COLUMN = "architecture"
 LAYERS = 16
+MIN_LAYERS = "AIRA_JAX_MIN_LAYERS"  # environment of the evaluator: set by searches without a language model only
+WIDTH_SCALING = "AIRA_JAX_WIDTH_SCALING"  # environment of the evaluator: the model width is 8 x layers
+WIDTH_PER_LAYER = 8
+
+Files = Mapping[str, str]
+Tried = tuple[Files, float | None]
 
 _MAX_BYTES = 2**16
 
@@ -25,6 +34,9 @@ _MAX_BYTES = 2**16
 class PatternSpace:
     """Patterns of `n_layers` layers of `primitives`. `example` is one of them, shown where a file is wrong.
 
+    With `min_layers`, patterns of so many layers or more are valid too: what a search without a language model may ask
+    for, whose task is then another one than the description tells.
+
     `sample`, `mutate` and `crossover` let a proposer without a language model move in it; `rng` is a
     numpy.random.Generator and files are {"submission.csv": text}.
     """
@@ -32,9 +44,16 @@ class PatternSpace:
     primitives: tuple[str, ...]
     example: str
     n_layers: int = LAYERS
+    min_layers: int | None = None
 
     def read(self, path: Path) -> Pattern:
-        """The pattern in a submission file. Raises SubmissionError with place, picture and mend."""
+        """The pattern in a submission file. Raises SubmissionError with place, picture and mend.
+
+        Where the environment has AIRA_JAX_MIN_LAYERS, patterns of fewer layers are valid from there on.
+        """
+        shortest = os.environ.get(MIN_LAYERS)
+        if shortest and self.min_layers is None:
+            return dataclasses.replace(self, min_layers=int(shortest)).read(path)
         try:
             with path.open("rb") as file:
                 content = file.read(_MAX_BYTES + 1)
@@ -77,7 +96,8 @@ class PatternSpace:
     def _pattern(self, text: str, where: str) -> Pattern:
         try:
             pattern = patterns.parse(text)
-            patterns.validate(pattern, n_layers=self.n_layers, primitives=self.primitives)
+            short = self.min_layers is not None and self.min_layers <= len(pattern) <= self.n_layers
+            patterns.validate(pattern, n_layers=None if short else self.n_layers, primitives=self.primitives)
         except PatternError as error:
             raise self._error(f"{where}: {error.problem}\n{error.picture}\n    {error.fix}") from error
         return pattern
@@ -108,37 +128,50 @@ class PatternSpace:
 
     def sample(self, rng) -> dict[str, str]:
         """A uniformly drawn pattern."""
-        return self.files(Pattern(tuple(self._primitive(rng) for _ in range(self.n_layers))))
+        return self.files(self.region().sample(rng))
 
     def mutate(self, files: Mapping[str, str], rng) -> dict[str, str]:
         """A pattern that differs from the given one: by one layer, by two swapped layers or by a copied block."""
-        old = self.pattern(files).layers
-        change = (self._substitute, self._swap, self._copy_block)[int(rng.integers(3))]
-        new = change(old, rng)
-        return self.files(Pattern(new if new != old else self._substitute(old, rng)))
+        return self.files(Pattern(moves.mutate(self.pattern(files).layers, self.primitives, rng)))
 
     def crossover(self, a: Mapping[str, str], b: Mapping[str, str], rng) -> dict[str, str]:
         """The head of `a` and the tail of `b`; a mutation of `a` where that is `a` itself."""
         head, tail = self.pattern(a).layers, self.pattern(b).layers
-        cut = 1 + int(rng.integers(self.n_layers - 1))
-        child = head[:cut] + tail[cut:]
+        child = moves.cross(head, tail, rng)
         return self.files(Pattern(child)) if child != head else self.mutate(a, rng)
 
-    def _primitive(self, rng) -> str:
-        return self.primitives[int(rng.integers(len(self.primitives)))]
+    def region(self, layers: int = 0) -> Region:
+        """All patterns of this space, or those of fewer layers. Raises ValueError for more layers than it has."""
+        if not 0 <= layers <= self.n_layers:
+            raise ValueError(f"config.llm.layers={layers}: patterns of this task have 1 to {self.n_layers} layers")
+        return Region(self.primitives, layers or self.n_layers)
 
-    def _substitute(self, layers: tuple[str, ...], rng) -> tuple[str, ...]:
-        at = int(rng.integers(len(layers)))
-        others = [p for p in self.primitives if p != layers[at]]
-        return (*layers[:at], others[int(rng.integers(len(others)))], *layers[at + 1 :])
+    def propose(
+        self, method: Method, tried: Sequence[Tried], ahead: Sequence[Files], *, rng, layers: int, options: Options
+    ) -> tuple[Files, str]:
+        """The next candidate of a proposer without a language model, and its reason.
 
-    def _swap(self, layers: tuple[str, ...], rng) -> tuple[str, ...]:
-        i, j = int(rng.integers(len(layers))), int(rng.integers(len(layers)))
-        swapped = list(layers)
-        swapped[i], swapped[j] = swapped[j], swapped[i]
-        return tuple(swapped)
+        `tried` are (files, quality) of every evaluated candidate, more is better and None means that it failed;
+        `ahead` the files of those that are being evaluated. `layers` 0: as many as the task has. Raises Exhausted,
+        ValueError.
+        """
+        from aira_jax.controls import methods  # here, because the static check of a submission goes without numpy
 
-    def _copy_block(self, layers: tuple[str, ...], rng) -> tuple[str, ...]:
-        length = 2 + int(rng.integers(len(layers) // 2 - 1))
-        source, target = (int(rng.integers(len(layers) - length + 1)) for _ in range(2))
-        return layers[:target] + layers[source : source + length] + layers[target + length :]
+        trials = [Trial(p, quality) for files, quality in tried if (p := self._any_length(files))]
+        pending = [p for files in ahead if (p := self._any_length(files))]
+        proposal = methods.propose(method, self.region(layers), trials, pending=pending, rng=rng, options=options)
+        return self.files(proposal.pattern), proposal.rationale
+
+    def check_control(self, method: Method, *, layers: int, options: Options) -> int:
+        """The fewest layers that a proposer will ask for. Raises ValueError for options that cannot work."""
+        from aira_jax.controls import methods
+
+        region = self.region(layers)
+        methods.check(method, region, options)
+        return methods.shortest(method, region, options)
+
+    def _any_length(self, files: Files) -> Pattern | None:
+        try:
+            return dataclasses.replace(self, min_layers=1).pattern(files)
+        except SubmissionError:
+            return None
