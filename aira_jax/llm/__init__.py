@@ -7,7 +7,16 @@ from typing import Any
 
 from aira_jax.llm.base import LLM, Operator
 
-BACKENDS = ("anthropic", "openai_compat", "control.random", "control.evolution", "replay")
+CONTROLS = (
+    "control.random",
+    "control.evolution",
+    "control.mutate",
+    "control.bo",
+    "control.end_incremental",
+    "control.middle_incremental",
+    "control.exhaustive",
+)
+BACKENDS = ("anthropic", "openai_compat", *CONTROLS, "replay")
 PROPOSERS = (Operator.DRAFT, Operator.IMPROVE, Operator.DEBUG, Operator.CROSSOVER, Operator.ANALYZE)
 
 
@@ -29,6 +38,10 @@ class Options:
     path: str = ""  # replay: the JSONL file
     check_prompt: bool = False  # replay: a prompt that differs from the recorded one is an error
     max_tokens_field: str = "max_tokens"  # openai_compat: or "max_completion_tokens"
+    layers: int = 0  # control: layers of a pattern, 0 = as many as the task has (Compose tasks)
+    per_round: int = 4  # control.*_incremental: layers searched at a time
+    trials: int = 100  # control.*_incremental: evaluations over all rounds
+    force: bool = False  # control.exhaustive: also more than 729 patterns
 
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Options))
@@ -60,6 +73,9 @@ def _check(opts: Options) -> None:
         raise ValueError(f"config.llm.max_parse_retries={opts.max_parse_retries} must not be negative")
     if not opts.deadline_s > 0:
         raise ValueError(f"config.llm.deadline_s={opts.deadline_s} must be positive")
+    for name, least in (("layers", 0), ("per_round", 1), ("trials", 1)):
+        if getattr(opts, name) < least:
+            raise ValueError(f"config.llm.{name}={getattr(opts, name)} must be at least {least}")
     if opts.temperature is not None and opts.temperature < 0:
         raise ValueError(f"config.llm.temperature={opts.temperature} must not be negative")
     if opts.top_p is not None and not 0 < opts.top_p <= 1:
@@ -98,6 +114,6 @@ def make(opts: Options, *, workers: int = 1, replay_cursor: Iterable[tuple[int, 
 
             return Replay(opts, workers=workers, cursor=replay_cursor)
         case _:
-            from aira_jax.llm.control import Control, Kind
+            from aira_jax.llm.control import Control
 
-            return Control(Kind(opts.backend))
+            return Control(opts)

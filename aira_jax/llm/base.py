@@ -94,7 +94,10 @@ class Usage:
 
 
 class Space(Protocol):
-    """A task's `space.py`: how a control proposer moves through the candidates. Files are {relative path: text}."""
+    """A task's `space.py`: how a control proposer moves through the candidates. Files are {relative path: text}.
+
+    A space of patterns also names its aira_jax.tasks.compose.PatternSpace as SPACE; other controls search that.
+    """
 
     def sample(self, rng) -> dict[str, str]: ...
 
@@ -122,6 +125,8 @@ class Context:
     space: Space | None = None
     parents: tuple[Evaluated, ...] = ()
     history: tuple[Evaluated, ...] = ()  # every good node in view, in id order
+    tried: tuple[Evaluated, ...] = ()  # every committed node in view that has files, good or not, in id order
+    pending: tuple[int, ...] = ()  # earlier nodes whose outcome is not in view
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,38 +3,87 @@ baseline that every agent is compared with."""
 
 import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from aira_jax import llm as llms
 from aira_jax import rng as rngs
-from aira_jax.llm.base import Completion, Context, ErrorKind, LLMError, Operator, Request, Role, Usage
+from aira_jax.controls.trials import Exhausted, Method
+from aira_jax.controls.trials import Options as MethodOptions
+from aira_jax.llm.base import Completion, Context, ErrorKind, Evaluated, LLMError, Operator, Request, Role, Usage
 
 DRAWS = 32
 _ROLE_NUMBER = {Role.PROPOSE: 0, Role.ANALYZE: 1}
+Files = Mapping[str, str]
 
 
 class Kind(enum.StrEnum):
-    """`random` samples whatever is asked. `evolution` mutates to improve and crosses two parents."""
+    """`random` samples whatever is asked. `evolution` mutates to improve and crosses two parents.
+
+    The others search patterns by themselves, whatever a policy asks for; only a task whose space.py names a pattern
+    space (`SPACE`) has them. See aira_jax.controls.
+    """
 
     RANDOM = "control.random"
     EVOLUTION = "control.evolution"
+    MUTATE = "control.mutate"
+    BO = "control.bo"
+    END_INCREMENTAL = "control.end_incremental"
+    MIDDLE_INCREMENTAL = "control.middle_incremental"
+    EXHAUSTIVE = "control.exhaustive"
+
+    @property
+    def method(self) -> Method | None:
+        """How it searches patterns, None for evolution, which a policy guides."""
+        return None if self is Kind.EVOLUTION else Method(self.removeprefix("control."))
+
+
+def check(options: "llms.Options", task) -> None:
+    """Raises ValueError for a control that cannot work on `task`: no space, a region too large, a missing package."""
+    kind, patterns = Kind(options.backend), _patterns(task.space)
+    if patterns is not None and kind.method is not None:
+        patterns.check_control(kind.method, layers=options.layers, options=_method_options(options))
+    elif options.layers or (kind not in (Kind.RANDOM, Kind.EVOLUTION)):
+        what = f"config.llm.layers={options.layers}" if options.layers else kind
+        why = "keeps to the task's length" if patterns is not None else f"needs patterns, and {task.name} has none"
+        raise ValueError(f"{what}: {kind} {why}; choose control.random or leave config.llm.layers at 0")
+
+
+def shortest(options: "llms.Options", space) -> int | None:
+    """The fewest layers that a control will ask for, None where it keeps to the task's own number (or is none)."""
+    patterns = _patterns(space)
+    method = Kind(options.backend).method if options.backend in llms.CONTROLS else None
+    if patterns is None or method is None:
+        return None
+    return patterns.shortest(method, layers=options.layers, options=_method_options(options))
+
+
+def _patterns(space):
+    """The pattern space that a task's space.py names, None for other tasks."""
+    return getattr(space, "SPACE", None)
+
+
+def _method_options(options: "llms.Options") -> MethodOptions:
+    return MethodOptions(options.per_round, options.trials, options.force)
 
 
 class Control:
-    """A draw from `request.context.space`, seeded by the request's seed, node, role and attempt alone.
+    """A proposal determined by the request's seed, node, role and attempt, and by what is in view. Costs no tokens.
 
     A draft and a repair are fresh samples. A draw that equals a parent or an earlier good candidate is drawn again, up
-    to 32 times (one that equals a parent would be no change; one that was measured teaches nothing). Costs no tokens.
+    to 32 times (one that equals a parent would be no change; one that was measured teaches nothing). On patterns,
+    nothing that was ever evaluated is proposed again, and when all is evaluated the search ends.
     """
 
     model = ""
 
-    def __init__(self, kind: Kind):
-        self.kind, self.backend = kind, str(kind)
+    def __init__(self, options: "llms.Options"):
+        self.kind, self.backend, self.options = Kind(options.backend), options.backend, options
 
     def complete(self, request: Request) -> Completion:
-        """One proposal. Raises LLMError(BAD_REQUEST) for a task without a space, and for an analyze request."""
+        """One proposal. Raises LLMError: EXHAUSTED when nothing is left, BAD_REQUEST for a task without a space, for
+        options that do not fit it and for an analyze request."""
         if request.operator is Operator.ANALYZE:
             raise LLMError(
                 ErrorKind.BAD_REQUEST,
@@ -47,16 +96,23 @@ class Control:
                 f"task {request.context.task} has no space.py, which {self.backend} draws from",
                 fix="choose another config.llm.backend, or a task with a space.py",
             )
-        k = 64 * request.node + 8 * _ROLE_NUMBER[request.role] + request.attempt
-        rng = rngs.generator(request.context.seed, rngs.Stream.CONTROL, k)
+        patterns = _patterns(request.context.space)
+        if patterns is not None and self.kind.method is not None:
+            files, deed = self._search(patterns, request)
+        else:
+            files, deed = self._new(request)
+        return Completion(answer(deed, files), "end_turn", Usage(), self.model)
+
+    def _new(self, request: Request) -> tuple[Files, str]:
+        rng = _generator(request.context, request.node, request.role, request.attempt)
         known = [dict(c.files) for c in (*request.context.parents, *request.context.history)]
         for _ in range(DRAWS):
             files, deed = self._draw(request.operator, request.context, rng)
             if not any(_contains(other, files) for other in known):
                 break
-        return Completion(answer(deed, files), "end_turn", Usage(), self.model)
+        return files, deed
 
-    def _draw(self, operator: Operator, context: Context, rng: np.random.Generator) -> tuple[dict[str, str], str]:
+    def _draw(self, operator: Operator, context: Context, rng: np.random.Generator) -> tuple[Files, str]:
         space, parents = context.space, context.parents
         if self.kind is Kind.EVOLUTION and operator is Operator.IMPROVE:
             return space.mutate(parents[0].files, rng), f"Mutate node {parents[0].node}."
@@ -65,13 +121,45 @@ class Control:
             return space.crossover(a.files, b.files, rng), f"Cross node {a.node} with node {b.node}."
         return space.sample(rng), "Sample from the task's space."
 
+    def _search(self, patterns, request: Request) -> tuple[Files, str]:
+        """The next pattern. What pending nodes propose is not in view, but it follows from the same rule: node k with
+        p nodes pending saw the outcomes up to k - p - 1, and so did each of those with its own number."""
+        context, window = request.context, len(request.context.pending) + 1
+        ahead = {t.node: t.files for t in context.tried}
+        try:
+            for node in context.pending:
+                seen = [t for t in context.tried if t.node <= node - window]
+                rng = _generator(context, node, Role.PROPOSE, 0)
+                between = [files for id, files in sorted(ahead.items()) if node - window < id < node]
+                ahead[node] = self._propose(patterns, context, seen, between, rng)[0]
+            rng = _generator(context, request.node, request.role, request.attempt)
+            return self._propose(patterns, context, context.tried, [ahead[n] for n in context.pending], rng)
+        except Exhausted as error:
+            raise LLMError(ErrorKind.EXHAUSTED, f"{self.backend}: {error}") from error
+        except ValueError as error:
+            raise LLMError(ErrorKind.BAD_REQUEST, f"{self.backend}: {error}") from error
 
-def _contains(files: Mapping[str, str], drawn: Mapping[str, str]) -> bool:
+    def _propose(
+        self, patterns, context: Context, seen: Sequence[Evaluated], ahead: Sequence[Files], rng: np.random.Generator
+    ) -> tuple[Files, str]:
+        sign = -1 if context.lower_is_better else 1
+        tried = [(t.files, None if t.fitness is None else sign * t.fitness) for t in seen]
+        options = _method_options(self.options)
+        return patterns.propose(
+            self.kind.method, tried, ahead, rng=rng, layers=self.options.layers, options=options
+        )  # fmt: skip
+
+
+def _generator(context: Context, node: int, role: Role, attempt: int) -> np.random.Generator:
+    return rngs.generator(context.seed, rngs.Stream.CONTROL, 64 * node + 8 * _ROLE_NUMBER[role] + attempt)
+
+
+def _contains(files: Files, drawn: Files) -> bool:
     """Whether writing `drawn` into `files` changes nothing."""
     return all(files.get(path) == text for path, text in drawn.items())
 
 
-def answer(plan: str, files: Mapping[str, str]) -> str:
+def answer(plan: str, files: Files) -> str:
     """`plan` and whole `files` in the answer grammar."""
     blocks = [plan]
     for path, text in sorted(files.items()):

@@ -193,6 +193,8 @@ def _request(
         space=brief.task.space,
         parents=tuple(Evaluated(n.id, n.files, n.fitness) for n in parents),
         history=tuple(Evaluated(n.id, n.files, n.fitness) for n in seen if n.is_good),
+        tried=tuple(Evaluated(n.id, n.files, n.fitness) for n in seen if n.files and not n.pending),
+        pending=tuple(n.id for n in seen if n.pending),
     )
     return Request(
         operator=operator,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aira_jax import llm as llms
+from aira_jax.llm import control
 from aira_jax.llm.base import Operator, Role, Sampling
 from aira_jax.search import events
 from aira_jax.search.confirm import confirm, submit
@@ -101,10 +102,26 @@ def check(settings: Settings, task) -> None:
         if options.backend.startswith("control.") and operator is not Operator.ANALYZE and task.space is None:
             with_space = [name for name in loader.names() if loader.load(name).space is not None]
             raise ValueError(f"{options.backend} needs a task with a space.py: {', '.join(with_space)}")
+        if options.backend in llms.CONTROLS and operator is not Operator.ANALYZE:
+            control.check(options, task)
         if settings.budget.usd is not None and options.model and proposer.price() is None:
             raise ValueError(
                 f"config.budget.usd is set but {options.model} has no price; add config.llm.prices[{options.model!r}]"
             )
+    _check_variant(settings, task)
+
+
+def _check_variant(settings: Settings, task) -> None:
+    """Raises ValueError where a prompt would promise another task than the evaluator scores."""
+    proposing = [settings.options(operator) for operator in PROPOSERS if operator is not Operator.ANALYZE]
+    shorter = [o for o in proposing if o.backend in llms.CONTROLS and control.shortest(o, task.space) is not None]
+    if shorter and any(o != shorter[0] for o in proposing):
+        raise ValueError(
+            f"{shorter[0].backend} asks for patterns of other lengths than {task.name} describes: use it, with the "
+            "same config.llm.layers, for every operator (no config.llm.<operator>.backend)"
+        )
+    if settings.eval.width_scaling and getattr(task.space, "SPACE", None) is None:
+        raise ValueError(f"config.eval.width_scaling is for searches over patterns, {task.name} is none")
 
 
 def _run(session: Session, prepared, crew: Crew) -> tuple[Stopped, Exit]:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from aira_jax import sandbox
+from aira_jax.llm import control
+from aira_jax.llm.base import Operator
 from aira_jax.sandbox.base import GIB
 from aira_jax.sandbox.process import kill_leftover
 from aira_jax.search import prompts
@@ -25,6 +27,7 @@ from aira_jax.search.journal import Control, Journal, Observer
 from aira_jax.search.operators import Compute, installed_packages
 from aira_jax.search.settings import Fsync, Settings, differences, flatten, is_changeable
 from aira_jax.search.tree import Tree
+from aira_jax.tasks.compose import MIN_LAYERS, WIDTH_SCALING
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a run's identity leaves out: how far, how fast and where.
@@ -138,7 +141,7 @@ class Session:
             self.control,
             self.slots,
             scratch=self.scratch,
-            env={"AIRA_JAX_CACHE": str(self.cache), "PYTHONPATH": str(ROOT)},
+            env={"AIRA_JAX_CACHE": str(self.cache), "PYTHONPATH": str(ROOT), **self._variant()},
             clock=clock,
             min_exec_s=self.settings.budget.min_exec_s,
             preallocate=self.settings.workers.slots_per_device == 1,
@@ -153,6 +156,12 @@ class Session:
             scratch=self.scratch,
             hidden=(self.folder.parents[2].resolve(), self.cache),
         )
+
+    def _variant(self) -> dict[str, str]:
+        """What the evaluator must know of a search that asks for shorter or narrower models than the task's."""
+        shortest = control.shortest(self.settings.options(Operator.DRAFT), self.task.space)
+        scaled = {WIDTH_SCALING: "1"} if self.settings.eval.width_scaling else {}
+        return scaled if shortest is None else {**scaled, MIN_LAYERS: str(shortest)}
 
     def _description(self, config: Mapping[str, Any]) -> dict[str, Any]:
         compute = describe_machine(self.settings.workers.devices)

@@ -110,10 +110,14 @@ class SandboxSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Eval:
-    """config.eval. `seeds`: evaluator seeds 0, 1, ... averaged into a fitness. `hidden_seed`: data seed."""
+    """config.eval. `seeds`: evaluator seeds 0, 1, ... averaged into a fitness. `hidden_seed`: data seed.
+
+    `width_scaling`: a pattern of n layers is trained at width 8 n instead of the profile's (Compose tasks).
+    """
 
     seeds: int = 1
     hidden_seed: int | None = None
+    width_scaling: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

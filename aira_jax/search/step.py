@@ -204,7 +204,7 @@ class Step:
             self.calling = False
         record = self._log_result(proposer, request, answer, error, latency_s)
         if error is not None and error.kind in STOPPING:
-            raise StopSearch("auth" if error.kind is ErrorKind.AUTH else "error", _advice(error))
+            raise StopSearch(_stop_reason(proposer, error), _advice(error))
         return record
 
     def _log_request(self, proposer: Proposer, request: Request) -> None:
@@ -380,6 +380,13 @@ def printed_metric(output: str, metric: str) -> float | None:
 def _params(request: Request) -> dict[str, Any]:
     sampling = dataclasses.asdict(request.sampling)
     return {"max_tokens": request.max_tokens, **sampling, "extra": dict(request.extra)}
+
+
+def _stop_reason(proposer: Proposer, error: LLMError) -> str:
+    """A control that has nothing left to propose has done its work, as a policy that says so."""
+    if error.kind is ErrorKind.AUTH:
+        return "auth"
+    return "policy" if proposer.free and error.kind is ErrorKind.EXHAUSTED else "error"
 
 
 def _advice(error: LLMError) -> str:

@@ -22,7 +22,6 @@ COLUMN = "architecture"
 LAYERS = 16
 MIN_LAYERS = "AIRA_JAX_MIN_LAYERS"  # environment of the evaluator: set by searches without a language model only
 WIDTH_SCALING = "AIRA_JAX_WIDTH_SCALING"  # environment of the evaluator: the model width is 8 x layers
-WIDTH_PER_LAYER = 8
 
 Files = Mapping[str, str]
 Tried = tuple[Files, float | None]
@@ -162,16 +161,29 @@ class PatternSpace:
         proposal = methods.propose(method, self.region(layers), trials, pending=pending, rng=rng, options=options)
         return self.files(proposal.pattern), proposal.rationale
 
-    def check_control(self, method: Method, *, layers: int, options: Options) -> int:
-        """The fewest layers that a proposer will ask for. Raises ValueError for options that cannot work."""
+    def check_control(self, method: Method, *, layers: int, options: Options) -> None:
+        """Raises ValueError for options with which `propose` could never work, and where a package is missing."""
         from aira_jax.controls import methods
 
-        region = self.region(layers)
-        methods.check(method, region, options)
-        return methods.shortest(method, region, options)
+        methods.check(method, self.region(layers), options)
+
+    def shortest(self, method: Method, *, layers: int, options: Options) -> int | None:
+        """The fewest layers that `propose` will ask for, None if it keeps to the task's number."""
+        from aira_jax.controls import methods
+
+        fewest = methods.shortest(method, self.region(layers), options)
+        return fewest if fewest < self.n_layers else None
 
     def _any_length(self, files: Files) -> Pattern | None:
         try:
             return dataclasses.replace(self, min_layers=1).pattern(files)
         except SubmissionError:
             return None
+
+
+def scaled(preset, pattern: Pattern):
+    """`preset` (a dataclass with width `d`), at width 8 per layer where the environment has AIRA_JAX_WIDTH_SCALING.
+
+    16 layers then have the published width 128, 6 layers have 48: the ratio of width to depth stays (arXiv 2510.00379).
+    """
+    return dataclasses.replace(preset, d=8 * len(pattern)) if os.environ.get(WIDTH_SCALING) else preset
