@@ -12,7 +12,7 @@ from aira_jax import patterns
 from aira_jax.patterns import Pattern
 from aira_jax.proxies import fidelity
 from aira_jax.tasks import evaluation, preparation
-from aira_jax.tasks.compose import SUBMISSION, PatternSpace
+from aira_jax.tasks.compose import SUBMISSION, PatternSpace, scaled
 from aira_jax.tasks.evaluation import Arguments, CandidateError, Failure, Score
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _train(
 
     result = evaluator.evaluate(
         pattern,
-        preset=fidelity.get(profile),
+        preset=scaled(fidelity.get(profile), pattern),
         datasets=data.datasets,
         data_seed=data.seed,
         eval_seed=seed,
