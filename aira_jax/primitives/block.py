@@ -1,6 +1,7 @@
 """Residual blocks and the configs of a space: which attention, MLP, Mamba-2 and norm its patterns are made of."""
 
 import dataclasses
+import math
 from collections.abc import Iterable
 
 import flax.linen as nn
@@ -66,12 +67,15 @@ def small(
     init: LinearInit = LinearInit.FAN_IN,
     dtype: str = "float32",
 ) -> PrimitivesConfig:
-    """The primitives of the proxies: heads of 8 dims, MLP of 4*dim, Mamba-2 with expand 2, state 16, one group."""
+    """The primitives of the proxies: heads of 8 dims, MLP of 4*dim, Mamba-2 with expand 2, state 16, one group.
+
+    Mamba-2 heads have 64 dims, or as many as divide both 64 and 2*dim where the width is no multiple of 32.
+    """
     common = {"dim": dim, "init": init, "dtype": dtype}
     return PrimitivesConfig(
         A=AttentionConfig(heads=dim // 8, kv_heads=dim // 8, head_dim=8, bias=True, impl=attention, **common),
         M=MLPConfig(hidden=4 * dim, activation=activation, **common),
-        Mb=Mamba2Config(inner=2 * dim, head_dim=min(64, 2 * dim), state=16, ssd_impl=ssd_impl, **common),
+        Mb=Mamba2Config(inner=2 * dim, head_dim=math.gcd(64, 2 * dim), state=16, ssd_impl=ssd_impl, **common),
     )
 
 
