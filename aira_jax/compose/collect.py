@@ -17,7 +17,7 @@ from typing import Any
 
 from aira_jax import patterns
 from aira_jax.patterns import Pattern
-from aira_jax.proxies.cache import write_atomically
+from aira_jax.proxies.cache import content_key, write_atomically
 from aira_jax.search import events
 from aira_jax.search.node import Node
 from aira_jax.search.session import last_config
@@ -64,8 +64,15 @@ class Measured:
             cached=proxy.get("cached"),
             key=proxy.get("key"),
             revision=extra.get("revision"),
-            corpus=proxy.get("corpus"),
+            corpus=_corpus(proxy.get("corpus")),
         )
+
+
+def _corpus(manifest: Mapping[str, Any] | str | None) -> str | None:
+    """A name for a text corpus: what it is called, and the hash of all that is known about it."""
+    if not isinstance(manifest, Mapping):
+        return manifest
+    return f"{manifest.get('corpus', 'corpus')} {content_key(manifest)[:8]}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
