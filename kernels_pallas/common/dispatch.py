@@ -135,6 +135,8 @@ def resolve(op: Op, spec, impl="auto", *, chunk: int | None = None) -> Choice:
         if objection:
             raise ValueError(f"{op.name}: {objection}. Usable here ({where}): {', '.join(usable(op, spec, where))}")
         return _choice(op, spec, wanted, where, chunk, tuned_entry(op.name, spec), "named by the caller")
+    if where not in op.auto:
+        raise ValueError(f"{op.name}: no default on {where}; name one of {', '.join(usable(op, spec, where))}")
     entry = tuned_entry(op.name, spec) if where != "cpu" else None
     order = ((Impl(entry["impl"]),) if entry else ()) + tuple(op.auto[where])
     skipped = []

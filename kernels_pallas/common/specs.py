@@ -10,8 +10,9 @@ import dataclasses
 @dataclasses.dataclass(frozen=True)
 class _Spec:
     def key(self) -> str:
-        """Stable text form, the key of the tuned table."""
-        return ",".join(f"{f.name}={getattr(self, f.name)}" for f in dataclasses.fields(self))
+        """Stable text form of what decides the speed, the key of the tuned table."""
+        names = [f.name for f in dataclasses.fields(self) if f.name not in ("chunk", "segments")]
+        return ",".join(f"{name}={getattr(self, name)}" for name in names)
 
 
 @dataclasses.dataclass(frozen=True)
