@@ -14,8 +14,11 @@ mad2, mad3    one GPU: attention + MLP, or with Mamba-2. Profile paper, 24 h or 
 paper_greedy  the published protocol on MAD: the candidate's own word is the fitness, memory without a bound, whole
               files only, one worker, test scores inline.
 
-`agent=` control (default), evolution, opus, sonnet, haiku, local. Any other `key=value` sets that option, as
-`--config.key=value` does later. All options with their defaults and meaning: aira_jax/search/settings.py.
+`agent=` control (default: random), evolution, opus, sonnet, haiku, local; and, for patterns, the other searches without
+a model: mutate, bo (needs the extra `bo`), end_incremental, middle_incremental, exhaustive6 (all patterns of 6 layers).
+Those choose by themselves what to evaluate; `eval.width_scaling=true` trains n layers at width 8 n.
+Any other `key=value` sets that option, as `--config.key=value` does later. All options with their defaults and meaning:
+aira_jax/search/settings.py.
 """
 
 from ml_collections import config_dict
@@ -55,6 +58,11 @@ VARIANTS = {
 AGENTS = {
     "control": {"llm.backend": "control.random"},
     "evolution": {"llm.backend": "control.evolution"},
+    "mutate": {"llm.backend": "control.mutate"},
+    "bo": {"llm.backend": "control.bo"},
+    "end_incremental": {"llm.backend": "control.end_incremental"},
+    "middle_incremental": {"llm.backend": "control.middle_incremental"},
+    "exhaustive6": {"llm.backend": "control.exhaustive", "llm.layers": 6},
     "opus": {"llm.backend": "anthropic", "llm.model": "claude-opus-4-6"},
     "sonnet": {"llm.backend": "anthropic", "llm.model": "claude-sonnet-4-6"},
     "haiku": {"llm.backend": "anthropic", "llm.model": "claude-haiku-4-5"},
