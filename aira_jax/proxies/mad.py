@@ -158,6 +158,13 @@ def validation_indices(n: int) -> tuple[np.ndarray, np.ndarray]:
     return order[:cut], order[cut:]
 
 
+def joined(fit: Rows, held: Rows) -> Rows:
+    """Rows that `validation_indices` divided, in their original order."""
+    order = np.argsort(np.concatenate(validation_indices(len(fit) + len(held))))
+    parts = zip(vars(fit).values(), vars(held).values(), strict=True)
+    return Rows(*(np.concatenate(part)[order] for part in parts))
+
+
 def digest(array: np.ndarray) -> str:
     """sha256 of the array as int64, little-endian, C order."""
     return hashlib.sha256(np.ascontiguousarray(array, dtype="<i8").tobytes()).hexdigest()

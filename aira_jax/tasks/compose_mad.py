@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from aira_jax import patterns
 from aira_jax.patterns import Pattern
 from aira_jax.proxies import fidelity
-from aira_jax.tasks import evaluation, preparation
+from aira_jax.tasks import compose_result, evaluation, preparation
 from aira_jax.tasks.compose import SUBMISSION, PatternSpace, scaled
-from aira_jax.tasks.evaluation import Arguments, CandidateError, Failure, Score
+from aira_jax.tasks.evaluation import Arguments, Score
 
 if TYPE_CHECKING:
     from aira_jax.tasks.mad_data import Data
@@ -104,23 +104,4 @@ def _train(
         split=split.value,
         cache_dir=cache_dir,
     )
-    details = {"canonical": pattern.canonical(), "proxy": result.to_json()}
-    failures = {evaluator.TaskStatus.DIVERGED: Failure.NAN, evaluator.TaskStatus.OOM: Failure.OOM}
-    if result.status in failures:
-        bad = [f"{name} ({task.status})" for name, task in result.tasks.items() if task.status in failures]
-        raise CandidateError(failures[result.status], f"training failed on {', '.join(bad)}", details)
-    return Score(
-        value=float(result.score),
-        train_s=result.train_s,
-        device_s=result.train_s + result.compile_s,
-        steps=result.trained_steps,
-        curve=_mean_curve(result.curve),
-        extra=details,
-    )
-
-
-def _mean_curve(curves) -> list[list[float]]:
-    """[[epoch, training loss]] averaged over the tasks that reached the epoch, epochs from 1."""
-    longest = max((len(curve) for curve in curves.values()), default=0)
-    reached = [[curve[epoch] for curve in curves.values() if epoch < len(curve)] for epoch in range(longest)]
-    return [[epoch, sum(values) / len(values)] for epoch, values in enumerate(reached, 1)]
+    return compose_result.score(result, result.score)

@@ -50,8 +50,8 @@ class Task:
     `sha` covers all files of the folder. `optimum`, `sota` and `worst` are None where no finite value exists.
     `artifact` is the file that a candidate hands in, `editable` are globs of the files it may have, `starter` holds
     the files of a draft that starts from something. `executes_candidate` is false where the artifact is data. An
-    `exclusive` task depends on the clock. `entry` is the script with which a candidate measures itself. `limits` has
-    check_s, fit_s, score_s (seconds) and memory_gb.
+    `exclusive` task depends on the clock. `entry` is the script with which a candidate measures itself. `corpus` is the
+    text proxy from whose corpus the data are made. `limits` has check_s, fit_s, score_s (seconds) and memory_gb.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Task:
     ns_epsilon: float | None
     modules: tuple[str, ...]
     space_file: str | None
+    corpus: str | None = None
 
     @functools.cached_property
     def space(self) -> ModuleType | None:
@@ -157,6 +158,7 @@ def load_folder(folder: Path) -> Task:
         ns_epsilon=extension.get("ns_epsilon"),
         modules=tuple(extension.get("modules", ())),
         space_file=extension.get("space"),
+        corpus=extension.get("corpus"),
     )
 
 

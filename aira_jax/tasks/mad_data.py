@@ -106,17 +106,11 @@ def _dataset(data_dir: Path, task: str, facts: Mapping[str, Any], labels: Mappin
     fit = mad.Rows(**_load(data_dir / "train", task))
     held = mad.Rows(_load(data_dir / "validation", task)["x"], labels["validation_y"], labels["validation_probe"])
     test_x = _load(data_dir / "test", task)["x"]
-    train = _in_original_order(fit, held)
+    train = mad.joined(fit, held)
     if mad.digest(train.x) + mad.digest(test_x) != facts["digest"]:
         raise EvaluatorError(f"the rows of {task} in {data_dir} are not those of its manifest: prepare the data again")
     test_y = labels.get("test_y", np.full_like(test_x, mad.IGNORED))
     return mad.Dataset(train, mad.Rows(test_x, test_y, test_y), facts["vocab"])
-
-
-def _in_original_order(fit: mad.Rows, held: mad.Rows) -> mad.Rows:
-    order = np.argsort(np.concatenate(mad.validation_indices(len(fit) + len(held))))
-    parts = zip(vars(fit).values(), vars(held).values(), strict=True)
-    return mad.Rows(*(np.concatenate(part)[order] for part in parts))
 
 
 def _manifest(profile: str, datasets: Mapping[str, mad.Dataset]) -> dict[str, Any]:

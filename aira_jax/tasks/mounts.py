@@ -4,8 +4,8 @@
     <data_root>/prepared/<task>/<key>/mount/           train/, validation/, test/
     <data_root>/labels/<task>/<key>/<split>/mount/     <split>_with_labels/
 
-`key` is a hash of the task's scripts, the profile, the data seed and the mode: a change of any makes a new folder.
-A folder appears in one step, complete, with a marker that says what it was made from.
+`key` is a hash of the task's scripts, the profile, the data seed, the mode and the corpus if there is one: a change of
+any makes a new folder. A folder appears in one step, complete, with a marker that says what it was made from.
 """
 
 import dataclasses
@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aira_jax.tasks import text_corpus
 from aira_jax.tasks.evaluation import Split
 from aira_jax.tasks.preparation import HIDDEN_SEED
 
@@ -94,8 +95,11 @@ class _Place:
             raise ValueError("the hidden seed must not be negative")
         seed = "public" if hidden_seed is None else hashlib.sha256(b"data seed %d" % hidden_seed).hexdigest()
         scripts = task.preparation_sha
+        root = Path(data_root).absolute()
         marker = {"scripts": scripts, "profile": profile, "seed": seed, "self_reported": self_reported}
-        return cls(task, Path(data_root).absolute(), marker, hidden_seed)
+        if task.corpus is not None:
+            marker["corpus"] = text_corpus.choose(task.corpus, root / "raw").fingerprint
+        return cls(task, root, marker, hidden_seed)
 
     @property
     def key(self) -> str:

@@ -114,6 +114,7 @@ EXTENSION = (
     Rule("ns_epsilon", "a positive number", is_positive, required=False),
     Rule("validation_is_test", "true or false", is_bool),
     Rule("modules", "a list of module names", is_text_list, required=False),
+    Rule("corpus", "babistories or dclm", lambda value: value in ("babistories", "dclm"), required=False),
     Rule("limits", "positive numbers check_s, fit_s, score_s and memory_gb", is_limits),
     Rule("profiles", "a mapping from profile names to mappings", is_profiles),
     Rule("interface", "a text", is_text),

@@ -1,0 +1,10 @@
+"""Trains the pattern of submission.csv on DCLM and prints its loss: see --help."""
+
+import sys
+
+from space import SPACE
+
+from aira_jax.tasks import compose_text
+
+if __name__ == "__main__":
+    sys.exit(compose_text.evaluate(SPACE, "dclm"))

@@ -1,0 +1,143 @@
+"""The scripts of the Compose tasks on text: prepare, label, evaluate, and an agent's own measurement.
+
+Numpy and jax are imported when they are needed: the static check of a submission needs neither.
+"""
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aira_jax import patterns
+from aira_jax.patterns import Pattern
+from aira_jax.proxies import text_fidelity
+from aira_jax.tasks import compose_result, evaluation, preparation, text_corpus
+from aira_jax.tasks.compose import SUBMISSION, PatternSpace, scaled
+from aira_jax.tasks.evaluation import Arguments, EvaluatorError, Score
+
+if TYPE_CHECKING:
+    from aira_jax.tasks.text_data import Data
+
+METRIC = "Loss"
+PUBLIC_SEED = 12345
+PROFILES = tuple(text_fidelity.PRESETS[text_fidelity.Kind.BABISTORIES])
+
+
+def prepare(kind: str, argv: Sequence[str] | None = None) -> int:
+    """prepare.py: writes what the agent may see. The corpus is found as text_corpus.py says."""
+    arguments = preparation.parse(argv, profiles=PROFILES)
+    from aira_jax.tasks import text_data
+
+    def write() -> None:
+        text_data.write_agent(
+            arguments.mount,
+            kind,
+            profile=arguments.profile,
+            seed=preparation.data_seed(PUBLIC_SEED),
+            choice=_choice(kind, arguments.raw),
+            self_reported=arguments.self_reported,
+        )
+
+    return _prepared(write)
+
+
+def evaluate_prepare(kind: str, argv: Sequence[str] | None = None) -> int:
+    """evaluate_prepare.py: writes the windows of one split, which only the evaluator may see."""
+    arguments = preparation.parse(argv, profiles=PROFILES)
+    from aira_jax.tasks import text_data
+
+    def write() -> None:
+        text_data.write_labels(
+            arguments.mount,
+            kind,
+            profile=arguments.profile,
+            seed=preparation.data_seed(PUBLIC_SEED),
+            choice=_choice(kind, arguments.raw),
+            split=arguments.split,
+        )
+        preparation.copy_submission(arguments, SUBMISSION)
+
+    return _prepared(write)
+
+
+def evaluate(space: PatternSpace, kind: str, argv: Sequence[str] | None = None) -> int:
+    """evaluate.py: trains the submitted pattern from scratch and scores it. Returns the exit code."""
+    score = functools.partial(_score, kind)
+    return evaluation.run(METRIC, submission=SUBMISSION, profiles=PROFILES, check=space.read, score=score, argv=argv)
+
+
+def train_and_score(
+    architecture: str, *, data_dir: str | Path = "data", seed: int = 0, cache_dir: str | Path = ".cache"
+) -> float:
+    """An agent's own measurement: trains a pattern on the train windows, scores it on the validation windows.
+
+    Needs validation windows in `data_dir`, which are there only when the search is steered by what candidates measure
+    themselves. Results are kept in `cache_dir`, since the evaluator's own cache is out of an agent's reach. Returns the
+    loss in nats per token. Raises PatternError, EvaluatorError or CandidateError.
+    """
+    from aira_jax.tasks import text_data
+
+    pattern = patterns.parse(architecture)
+    data, profile = text_data.read_self_reported(Path(data_dir))
+    return _train(pattern, profile, data, seed, evaluation.Split.VALIDATION, cache_dir=Path(cache_dir)).value
+
+
+def _choice(kind: str, raw: Path | None = None) -> text_corpus.Choice:
+    choice = text_corpus.choose(kind, raw)
+    if choice.path is None:
+        variable = text_corpus.VARIABLES[kind]
+        print(f"{variable} is not set: corpus: builtin (generated stories, not {kind})", file=sys.stderr)
+    return choice
+
+
+def _prepared(write: Callable[[], None]) -> int:
+    """Runs `write`; what is wrong with the corpus or its settings ends with a message and exit 2."""
+    try:
+        write()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _score(kind: str, arguments: Arguments, pattern: Pattern) -> Score:
+    if arguments.stage is not evaluation.Stage.ALL:
+        raise evaluation.SubmissionError(
+            f"--stage={arguments.stage}: this task's submission is data, not code, so that training and scoring are "
+            "one step: use --stage=all"
+        )
+    return _train(pattern, arguments.profile, _data(kind, arguments), arguments.seed, arguments.split)
+
+
+def _data(kind: str, arguments: Arguments) -> "Data":
+    """The mounted windows, or where there are none, windows of the corpus that the environment names."""
+    from aira_jax.tasks import text_data
+
+    if arguments.data_dir.exists():
+        return text_data.read(arguments.data_dir, profile=arguments.profile, split=arguments.split)
+    print(f"{arguments.data_dir} does not exist: making the windows anew", file=sys.stderr)
+    seed = preparation.data_seed(PUBLIC_SEED)
+    try:
+        data, _ = text_data.make(kind, arguments.profile, seed, _choice(kind))
+    except ValueError as error:
+        raise EvaluatorError(str(error)) from error
+    return text_data.Data(data, seed)
+
+
+def _train(
+    pattern: Pattern, profile: str, data: "Data", seed: int, split: evaluation.Split, cache_dir: Path | None = None
+) -> Score:
+    from aira_jax.proxies import evaluator
+
+    preset = scaled(text_fidelity.get(data.dataset.corpus["proxy"], profile), pattern)
+    result = evaluator.evaluate(
+        pattern,
+        preset=preset,
+        datasets={preset.proxy: data.dataset},
+        data_seed=data.seed,
+        eval_seed=seed,
+        split=split.value,
+        cache_dir=cache_dir,
+    )
+    return compose_result.score(result, result.loss)

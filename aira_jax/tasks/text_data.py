@@ -1,0 +1,165 @@
+"""Windows of text as a task sees them: train windows for the agent, all others in folders of their own.
+
+    train/                   70 % of the train windows; manifest.json
+    validation/, test/       manifest.json with the number of windows: their tokens are their own labels
+                             (validation/ has its windows where the agent measures itself)
+    validation_with_labels/  the other 30 %; documents.json; manifest.json with the seed: evaluator only
+    test_with_labels/        the same, and the test windows: evaluator only
+
+Windows are arrays x [windows, tokens] and last [windows]: a token's target is the next token of its window, that of the
+last one is `last`.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aira_jax.proxies import corpora, mad, text_fidelity
+from aira_jax.proxies.corpora import documents, readers, windows
+from aira_jax.proxies.corpora.windows import Manifest, Short, TextDataset
+from aira_jax.proxies.mad import Rows
+from aira_jax.tasks.evaluation import EvaluatorError, Split, write_json
+from aira_jax.tasks.text_corpus import Choice
+
+FORMAT = 1
+MANIFEST, WINDOWS, DOCUMENTS = "manifest.json", "windows.npz", "documents.json"
+LABELS = {Split.VALIDATION: "validation_with_labels", Split.TEST: "test_with_labels"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What an evaluation needs. `seed` decided the order of the documents."""
+
+    dataset: TextDataset
+    seed: int
+
+
+def make(kind: str, profile: str, seed: int, choice: Choice) -> tuple[TextDataset, Manifest]:
+    """All windows of a profile. Raises ValueError, for example for a corpus that is too small."""
+    preset = text_fidelity.get(kind, profile)
+    found = documents.collect(choice.path, field="text", separator=readers.SEPARATOR, seed=seed)
+    short = Short.ALLOW if choice.allow_short else Short.REFUSE
+    tokenizer = corpora.tokenizers.check(choice.tokenizer or preset.tokenizer)
+    return windows.build(found, preset, tokenizer, ranks=choice.ranks, seed=seed, short=short)
+
+
+def write_agent(mount: Path, kind: str, *, profile: str, seed: int, choice: Choice, self_reported: bool) -> None:
+    """Writes train/, validation/ and test/ into `mount`; validation windows only if the agent measures itself."""
+    data, _ = make(kind, profile, seed, choice)
+    fit, held = (data.train[rows] for rows in mad.validation_indices(len(data.train)))
+    manifest = _manifest(profile, data)
+    _save(mount / "train", windows.pack(fit) | _lengths(data))
+    write_json(mount / "train" / MANIFEST, manifest)
+    for name, rows in (("validation", held), ("test", data.test)):
+        write_json(mount / name / MANIFEST, {"windows": len(rows), "length": rows.x.shape[1]})
+    if self_reported:
+        _save(mount / "validation", windows.pack(held))
+
+
+def write_labels(mount: Path, kind: str, *, profile: str, seed: int, choice: Choice, split: Split) -> None:
+    """Writes the validation windows into `mount`, for the test split the test windows as well."""
+    data, manifest = make(kind, profile, seed, choice)
+    held = data.train[mad.validation_indices(len(data.train))[1]]
+    folder = mount / LABELS[split]
+    labels = _named("validation", held) | (_named("test", data.test) if split is Split.TEST else {})
+    _save(folder, labels)
+    write_json(folder / MANIFEST, {**_manifest(profile, data), "seed": seed})
+    write_json(folder / DOCUMENTS, dataclasses.asdict(manifest))
+
+
+def read(data_dir: Path, *, profile: str, split: Split) -> Data:
+    """The data of one evaluation: all train windows, and the test windows where `split` is TEST (else none).
+
+    Raises EvaluatorError if something is missing, was made for another profile or does not belong together.
+    """
+    folder = data_dir / LABELS[split]
+    manifest, labelled = _read_manifest(data_dir / "train"), _read_manifest(folder)
+    if manifest["profile"] != profile:
+        raise EvaluatorError(
+            f"{data_dir} was prepared for profile {manifest['profile']}, not {profile}: "
+            f"use --profile={manifest['profile']} or prepare the data again"
+        )
+    if {**labelled, "seed": None} != {**manifest, "seed": None}:
+        raise EvaluatorError(f"{folder} does not belong to {data_dir / 'train'}: prepare both again")
+    labels, seed = _load(folder), int(labelled["seed"])
+    held, test = (_rows(labels, f"{name}_") for name in ("validation", "test"))
+    corpus = {**manifest["corpus"], "seed": seed}
+    return Data(_dataset(data_dir, corpus, held, test), seed)
+
+
+def read_self_reported(data_dir: Path) -> tuple[Data, str]:
+    """The agent's own view, and its profile: train windows and validation windows, no test windows.
+
+    Raises EvaluatorError if the validation windows are not here.
+    """
+    manifest = _read_manifest(data_dir / "train")
+    if not (data_dir / "validation" / WINDOWS).exists():
+        raise EvaluatorError(
+            f"{data_dir / 'validation'} has no windows: they are there only when the search takes the candidate's own "
+            "measurement as its fitness (fitness=self_reported)"
+        )
+    corpus = manifest["corpus"]
+    data = _dataset(data_dir, corpus, _rows(_load(data_dir / "validation")), None)
+    return Data(data, int(corpus["streams"]["train"][:15], 16)), manifest["profile"]
+
+
+def _dataset(data_dir: Path, corpus: dict[str, Any], held: Rows | None, test: Rows | None) -> TextDataset:
+    arrays = _load(data_dir / "train")
+    fit = _rows(arrays)
+    if fit is None or held is None:
+        raise EvaluatorError(f"{data_dir}: windows are missing: prepare the data (prepare.py, evaluate_prepare.py)")
+    train = mad.joined(fit, held)
+    expected = corpus["streams"]
+    if windows.digest(train) != expected["train"] or (test is not None and windows.digest(test) != expected["test"]):
+        raise EvaluatorError(f"the windows in {data_dir} are not those of their manifest: prepare the data again")
+    return TextDataset(train, train[:0] if test is None else test, corpus["vocab"], arrays.get("lengths"), corpus)
+
+
+def _manifest(profile: str, data: TextDataset) -> dict[str, Any]:
+    """What anyone may know; the seed is not in it."""
+    corpus = {key: value for key, value in data.corpus.items() if key != "seed"}
+    return {"format": FORMAT, "profile": profile, "corpus": corpus}
+
+
+def _lengths(data: TextDataset) -> dict[str, np.ndarray]:
+    return {} if data.lengths is None else {"lengths": data.lengths}
+
+
+def _named(split: str, rows: Rows) -> dict[str, np.ndarray]:
+    return {f"{split}_{name}": array for name, array in windows.pack(rows).items()}
+
+
+def _rows(arrays: dict[str, np.ndarray], prefix: str = "") -> Rows | None:
+    if f"{prefix}x" not in arrays:
+        return None
+    return windows.unpack(arrays[f"{prefix}x"], arrays[f"{prefix}last"])
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise EvaluatorError(f"{path} is missing: prepare the data (prepare.py, evaluate_prepare.py)") from error
+    except ValueError as error:
+        raise EvaluatorError(f"{path} is damaged ({error}): prepare the data again") from error
+    if manifest.get("format") != FORMAT:
+        raise EvaluatorError(f"{path} has format {manifest.get('format')}, needed {FORMAT}: prepare the data again")
+    return manifest
+
+
+def _save(folder: Path, arrays: dict[str, np.ndarray]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / WINDOWS, **arrays)
+
+
+def _load(folder: Path) -> dict[str, np.ndarray]:
+    path = folder / WINDOWS
+    try:
+        with np.load(path) as arrays:
+            return dict(arrays)
+    except FileNotFoundError as error:
+        raise EvaluatorError(f"{path} is missing: prepare the data (prepare.py, evaluate_prepare.py)") from error
