@@ -24,7 +24,7 @@ _CACHE = flags.DEFINE_string("cache_dir", None, "Results and programs; default: 
 
 def main(argv):
     del argv
-    logging.getLogger().setLevel(logging.INFO)
+    logging.getLogger("jax").setLevel(logging.WARNING)
     result = evaluator.evaluate(
         _PATTERN.value,
         preset=_PROFILE.value,

@@ -24,6 +24,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+_LOG = logging.getLogger(__name__)
 HEARTBEAT_S = 30.0
 STALE_S = 600.0
 POLL_S = 0.2
@@ -86,7 +87,7 @@ class ResultCache:
         except FileNotFoundError:
             return None
         except ValueError:
-            logging.warning("%s is damaged: put aside, its result is computed again", path)
+            _LOG.warning("%s is damaged: put aside, its result is computed again", path)
             with contextlib.suppress(FileNotFoundError):
                 path.replace(path.with_suffix(".damaged"))
             return None

@@ -25,6 +25,7 @@ from jax.experimental import serialize_executable
 
 from aira_jax.proxies.cache import write_atomically
 
+_LOG = logging.getLogger(__name__)
 _FORMAT = "2"
 _PROJECT = Path(__file__).parents[2]
 _SOURCES = (  # the files that decide what a program computes
@@ -119,7 +120,7 @@ def _load(path: Path, args: tuple) -> jax.stages.Compiled | None:
         return None
     digest, content = entry[:32], entry[32:]
     if hashlib.sha256(content).digest() != digest:
-        logging.warning("%s is damaged: removed, its program is compiled again", path)
+        _LOG.warning("%s is damaged: removed, its program is compiled again", path)
         path.unlink(missing_ok=True)
         return None
     executable, out_tree = pickle.loads(content)

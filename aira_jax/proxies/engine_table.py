@@ -17,6 +17,7 @@ from aira_jax.proxies.engines import Engine
 from aira_jax.proxies.fidelity import Preset
 from aira_jax.proxies.proxy_model import Setup
 
+_LOG = logging.getLogger(__name__)
 TABLE = Path(__file__).with_name("engines.json")
 
 
@@ -85,4 +86,4 @@ def _rows(table: Path) -> Sequence[dict[str, Any]]:
 
 @functools.cache
 def _log_once(message: str) -> None:
-    logging.info(message)
+    _LOG.info(message)

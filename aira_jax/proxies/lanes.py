@@ -17,6 +17,7 @@ from aira_jax.proxies.proxy_model import Setup
 from aira_jax.proxies.result import TaskScore, TaskStatus
 from aira_jax.proxies.train import Lane, Outcome, Trainer
 
+_LOG = logging.getLogger(__name__)
 _REPORT_S = 30.0
 
 
@@ -64,7 +65,7 @@ def _train_group(lanes, preset, layers, engine, compiler) -> list[Scored]:
         except (jax.errors.JaxRuntimeError, MemoryError) as error:
             if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
                 raise
-            logging.warning("out of memory with %d rows per pass: %s", setup.micro, error)
+            _LOG.warning("out of memory with %d rows per pass: %s", setup.micro, error)
     worst = TaskScore.worst(TaskStatus.OOM)
     return [Scored(lane, worst, 0, False, 0, [], 0.0, 0.0, engine_table.describe(smaller)) for lane in lanes]
 
@@ -111,6 +112,6 @@ def _reporter(lanes: Sequence[Lane], preset: Preset) -> Callable[[int, float], N
         if now - last >= _REPORT_S:
             last = now
             left = (now - start) / epoch * (preset.epochs - epoch)
-            logging.info("%s: epoch %d of %d, loss %.3f, %.0f s left", names, epoch, preset.epochs, loss, left)
+            _LOG.info("%s: epoch %d of %d, loss %.3f, %.0f s left", names, epoch, preset.epochs, loss, left)
 
     return report

@@ -46,20 +46,21 @@ def test_decoding_with_caches_equals_the_whole_sequence(model_and_params):
     for t in range(7):
         logits, caches = step(tokens[:, t], caches, t)
         outputs.append(logits)
-    np.testing.assert_allclose(jnp.stack(outputs, 1), model.apply(params, tokens), atol=5e-6)
+    np.testing.assert_allclose(jnp.stack(outputs, 1), jax.jit(model.apply)(params, tokens), atol=5e-6)
 
 
 def test_logits_before_a_changed_token_stay(model_and_params):
     model, params = model_and_params
     tokens = jax.random.randint(jax.random.key(1), (2, 12), 0, 11)
     changed = tokens.at[:, 8].set((tokens[:, 8] + 1) % 11)
-    before, after = model.apply(params, tokens), model.apply(params, changed)
+    apply = jax.jit(model.apply)
+    before, after = apply(params, tokens), apply(params, changed)
     np.testing.assert_array_equal(before[:, :8], after[:, :8])
     assert np.abs(before[:, 8:] - after[:, 8:]).max() > 1e-4
 
 
 def test_initial_values_of_the_language_model():
-    params = LanguageModel(small(64), (), 512).init(jax.random.key(0), jnp.zeros((1, 2), jnp.int32))["params"]
+    params = jax.jit(LanguageModel(small(64), (), 512).init)(jax.random.key(0), jnp.zeros((1, 2), jnp.int32))["params"]
     assert abs(params["embedding"].std() / 0.02 - 1) < 0.03
     assert 0.95 < np.abs(params["head"]["kernel"]).max() * 8 <= 1
     assert not np.any(params["head"]["bias"])
@@ -68,11 +69,11 @@ def test_initial_values_of_the_language_model():
 def test_autoencoder_reads_the_last_position_only():
     model = AutoEncoder(small(16, init=LinearInit.NORMAL), ("M",), 7)
     tokens = jax.random.randint(jax.random.key(1), (2, 6), 0, 7)
-    params = model.init(jax.random.key(0), tokens)
+    params, apply = jax.jit(model.init)(jax.random.key(0), tokens), jax.jit(model.apply)
     same_end = jnp.concatenate([(tokens[:, :-1] + 1) % 7, tokens[:, -1:]], axis=1)
-    np.testing.assert_array_equal(model.apply(params, tokens), model.apply(params, same_end))
+    np.testing.assert_array_equal(apply(params, tokens), apply(params, same_end))
     other_end = tokens.at[:, -1].set((tokens[:, -1] + 1) % 7)
-    assert np.abs(model.apply(params, tokens) - model.apply(params, other_end)).max() > 1e-6
+    assert np.abs(apply(params, tokens) - apply(params, other_end)).max() > 1e-6
 
 
 def test_every_linear_weight_of_the_autoencoder_starts_normal():

@@ -55,8 +55,9 @@ def test_a_later_token_never_changes_an_earlier_output(primitive):
     block = small(16).block(primitive)
     x = jax.random.normal(jax.random.key(1), (2, 40, 16))
     changed = x.at[:, 23].add(1.0)
-    params = block.init(jax.random.key(0), x)
-    before, after = jax.jit(block.apply)(params, x), jax.jit(block.apply)(params, changed)
+    params = jax.jit(block.init)(jax.random.key(0), x)
+    apply = jax.jit(block.apply)
+    before, after = apply(params, x), apply(params, changed)
     np.testing.assert_array_equal(before[:, :23], after[:, :23])
     assert np.abs(before[:, 23:] - after[:, 23:]).max() > 1e-3
 
@@ -65,14 +66,14 @@ def test_a_later_token_never_changes_an_earlier_output(primitive):
 def test_decoding_token_by_token_equals_the_whole_sequence(primitive):
     block = small(16).block(primitive)
     x = jax.random.normal(jax.random.key(1), (2, 9, 16))
-    params = block.init(jax.random.key(0), x)
+    params = jax.jit(block.init)(jax.random.key(0), x)
     cache = block.apply(params, 2, 9, method="init_cache")
     step = jax.jit(lambda x, cache, t: block.apply(params, x, cache, t, method="step"))
     outputs = []
     for t in range(9):
         y, cache = step(x[:, t], cache, t)
         outputs.append(y)
-    np.testing.assert_allclose(jnp.stack(outputs, 1), block.apply(params, x), atol=2e-6)
+    np.testing.assert_allclose(jnp.stack(outputs, 1), jax.jit(block.apply)(params, x), atol=2e-6)
 
 
 def test_blocked_attention_equals_dense_attention_and_its_gradients():
@@ -83,10 +84,11 @@ def test_blocked_attention_equals_dense_attention_and_its_gradients():
     def dense(q, k, v):
         return attend(q, k, v, jnp.tri(70, dtype=bool))
 
-    expected, actual = (jax.jit(lambda *a, f=f: jax.vjp(f, *a[:3]))(q, k, v) for f in (dense, causal_attention))
-    np.testing.assert_allclose(actual[0], expected[0], atol=2e-6)
-    for a, b in zip(actual[1](g), expected[1](g), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
+    def with_gradients(f):
+        return jax.jit(lambda q, k, v, g: (f(q, k, v), *jax.vjp(f, q, k, v)[1](g)))(q, k, v, g)
+
+    for actual, expected in zip(with_gradients(causal_attention), with_gradients(dense), strict=True):
+        np.testing.assert_allclose(actual, expected, atol=1e-5)
 
 
 def test_grouped_attention_equals_attention_with_repeated_keys():
@@ -94,8 +96,8 @@ def test_grouped_attention_equals_attention_with_repeated_keys():
     q = jax.random.normal(keys[0], (1, 6, 4, 8))
     k, v = (jax.random.normal(key, (1, 6, 2, 8)) for key in keys[1:])
     visible = jnp.tri(6, dtype=bool)
-    repeated = attend(q, jnp.repeat(k, 2, axis=2), jnp.repeat(v, 2, axis=2), visible)
-    np.testing.assert_allclose(attend(q, k, v, visible), repeated, atol=1e-6)
+    repeated = jax.jit(attend)(q, jnp.repeat(k, 2, axis=2), jnp.repeat(v, 2, axis=2), visible)
+    np.testing.assert_allclose(jax.jit(attend)(q, k, v, visible), repeated, atol=1e-6)
 
 
 def test_rotary_scores_depend_on_the_distance_alone_and_position_zero_is_untouched():
@@ -129,7 +131,7 @@ def test_odd_head_dims_are_refused():
 def test_mlp_activations(activation, function):
     mlp = MLP(MLPConfig(4, 8, activation))
     x = jax.random.normal(jax.random.key(0), (3, 4))
-    params = mlp.init(jax.random.key(1), x)
+    params = jax.jit(mlp.init)(jax.random.key(1), x)
     up, down = (np.asarray(params["params"][name]["kernel"]) for name in ("up", "down"))
     np.testing.assert_allclose(mlp.apply(params, x), function(np.asarray(x) @ up) @ down, atol=1e-6)
 
@@ -141,7 +143,7 @@ def test_norms_follow_their_formulas():
     rms = x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5)
     for kind, expected in ((NormKind.LAYER, layer), (NormKind.RMS, rms)):
         norm = Norm(kind)
-        np.testing.assert_allclose(norm.apply(norm.init(jax.random.key(0), x), x), expected, atol=2e-6)
+        np.testing.assert_allclose(norm.apply(jax.jit(norm.init)(jax.random.key(0), x), x), expected, atol=2e-6)
 
 
 def silu(u):
@@ -170,14 +172,14 @@ def mamba2_float64(p, c, x):
 def test_mamba2_equals_its_float64_recurrence_with_every_scan(ssd_impl):
     c = Mamba2Config(dim=12, inner=24, head_dim=8, state=6, ssd_impl=ssd_impl)
     x = jax.random.normal(jax.random.key(0), (1, 37, 12))
-    params = Mamba2(c).init(jax.random.key(1), x)
+    params = jax.jit(Mamba2(c).init)(jax.random.key(1), x)
     expected = mamba2_float64(params["params"], c, x[0])
     np.testing.assert_allclose(jax.jit(Mamba2(c).apply)(params, x)[0], expected, atol=1e-5)
 
 
 def test_mamba2_starts_with_the_published_steps_and_decays():
     c = Mamba2Config(dim=8, inner=2048, head_dim=1, state=2)
-    p = Mamba2(c).init(jax.random.key(0), jnp.zeros((1, 2, 8)))["params"]
+    p = jax.jit(Mamba2(c).init)(jax.random.key(0), jnp.zeros((1, 2, 8)))["params"]
     step, decay = np.log1p(np.exp(np.asarray(p["dt_bias"], np.float64))), np.exp(p["A_log"])
     assert 1e-3 * 0.999 < step.min() < 1.1e-3
     assert 0.09 < step.max() < 0.1001
@@ -191,7 +193,7 @@ def test_mamba2_starts_with_the_published_steps_and_decays():
 
 
 def test_linear_weights_are_uniform_within_the_inverse_root_of_their_inputs():
-    params = MLP(MLPConfig(16, 64)).init(jax.random.key(0), jnp.zeros((1, 16)))["params"]
+    params = jax.jit(MLP(MLPConfig(16, 64)).init)(jax.random.key(0), jnp.zeros((1, 16)))["params"]
     for name, fan_in in (("up", 16), ("down", 64)):
         kernel = np.asarray(params[name]["kernel"])
         assert 0.95 < np.abs(kernel).max() * math.sqrt(fan_in) <= 1
@@ -214,7 +216,7 @@ def test_impossible_shapes_are_refused(make, message):
 def test_bfloat16_layers_keep_a_float32_residual_stream():
     block = small(16, dtype="bfloat16", attention=AttentionImpl.DENSE).block("A")
     x = jax.random.normal(jax.random.key(0), (1, 4, 16))
-    params = block.init(jax.random.key(1), x)
+    params = jax.jit(block.init)(jax.random.key(1), x)
     assert block.apply(params, x).dtype == jnp.float32
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(params))
     assert isinstance(block.bind(params).layer, Attention)
