@@ -133,6 +133,12 @@ def base_pattern(collection: Collection, choice: Choice = Choice()) -> Base:
     )
 
 
+def scored(collection: Collection, choice: Choice = Choice()) -> tuple[ranking.Entry, ...]:
+    """The entries that `base_pattern` ranks, of every task the best first."""
+    rows = _chosen(collection, choice)
+    return ranking.entries(rows, ranking.choose(rows, choice.score))
+
+
 def _chosen(collection: Collection, choice: Choice) -> list[Row]:
     rows = list(collection.rows)
     for name, wanted in (("task", choice.task), ("preset", choice.preset), ("layers", choice.layers)):

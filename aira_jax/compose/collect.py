@@ -47,6 +47,9 @@ class Measured:
     key: str | None = None
     revision: int | None = None
     corpus: str | None = None
+    dtype: str | None = None
+    device: str | None = None
+    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, value: float, eval_seed: int, result: Mapping[str, Any]) -> "Measured":
@@ -65,6 +68,9 @@ class Measured:
             key=proxy.get("key"),
             revision=extra.get("revision"),
             corpus=_corpus(proxy.get("corpus")),
+            dtype=proxy.get("dtype"),
+            device=proxy.get("device"),
+            versions=proxy.get("versions") or {},
         )
 
 

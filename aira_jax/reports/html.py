@@ -4,21 +4,13 @@ Every text goes through the template engine's escaping, and a content security p
 style and script, by their hashes: text of a candidate or a model can never run.
 """
 
-import base64
 import dataclasses
-import hashlib
 import json
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from functools import cache
-from importlib import resources
 from statistics import fmean
 
-import jinja2
-from markupsafe import Markup
-
-from aira_jax.reports import charts
+from aira_jax.reports import charts, page_frame
 from aira_jax.reports.drawing import draw
 from aira_jax.reports.nodepage import page
 from aira_jax.reports.numbers import AXES, amount, dollars, number, seconds, spent_of
@@ -64,13 +56,12 @@ class FailureRow:
 def render(run: RunView, max_bytes: int = MAX_BYTES) -> str:
     """The report of `run`, the same text for the same log. `max_bytes` is shared out among the nodes' texts."""
     share = max_bytes / max(1, len(run.nodes))
-    style, script = _asset("report.css"), _asset("report.js")
-    return _template().render(
+    style, script = page_frame.asset("report.css"), page_frame.asset("report.js")
+    return page_frame.template("report.html.j2").render(
         run=run,
         style=style,
         script=script,
-        policy=f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'",
+        policy=page_frame.policy(style, script),
         title=f"{run.start['task']}, {run.start['agent']}, seed {run.start['seed']}",
         metric=run.start.get("metric", "fitness"),
         state=state(run),
@@ -209,31 +200,3 @@ def grouped_warnings(run: RunView) -> list[tuple[str, str, tuple[int, ...], int]
         (code, text, tuple(node for node in nodes if node is not None), len(nodes))
         for (code, text), nodes in groups.items()
     ]
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("aira_jax.reports", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"visible": visible, "one_line": one_line, "number": number, "camel": _breakable}
-    return environment.get_template("report.html.j2")
-
-
-def _breakable(name: str) -> Markup:
-    """A long CamelCase name that may break before its capitals."""
-    return Markup("<wbr>").join(re.findall(r"[A-Z]*[^A-Z]*", visible(name))[:-1])
-
-
-@cache
-def _asset(name: str) -> Markup:
-    """A style or script of this package, fit to stand inside its element."""
-    return Markup(resources.files("aira_jax.reports").joinpath(name).read_text(encoding="utf-8"))
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
