@@ -167,7 +167,7 @@ class Blobs:
         return sha
 
     def get(self, sha: str) -> str:
-        return (self.folder / sha).read_text(encoding="utf-8")
+        return (self.folder / sha).read_bytes().decode()
 
     def _write(self, target: Path, data: bytes) -> None:
         try:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aira_jax import sandbox
+from aira_jax import __version__, sandbox
 from aira_jax.llm import control
 from aira_jax.llm.base import Operator
 from aira_jax.sandbox.base import GIB
@@ -254,7 +254,7 @@ def describe_machine(devices: str) -> Compute:
 
 def code_version() -> str:
     """The package's version, and the commit when it runs from a clone."""
-    version = importlib.metadata.version("aira-jax")
+    version = __version__
     if not (ROOT / ".git").exists() or shutil.which("git") is None:
         return version
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]

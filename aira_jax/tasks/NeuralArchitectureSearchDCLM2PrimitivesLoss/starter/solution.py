@@ -1,11 +1,11 @@
-"""Measures one architecture on the validation windows and hands it in. Edit ARCHITECTURE, or search over several."""
+"""Measures the architecture of submission.csv on the validation windows. Edit it, or search over several here."""
 
 from pathlib import Path
 
 from aira_jax.tasks import compose_text
 
-ARCHITECTURE = "8(A-M)"
+SUBMISSION = Path("submission.csv")
+header, architecture = SUBMISSION.read_text(encoding="utf-8").split("\n", 1)
 
-loss = compose_text.train_and_score(ARCHITECTURE, data_dir="data")
+loss = compose_text.train_and_score(architecture.strip().strip('"'), data_dir="data")
 print(f"validation Loss: {loss:.6f}")
-Path("submission.csv").write_text(f"architecture\n{ARCHITECTURE}\n", encoding="utf-8")
