@@ -12,10 +12,10 @@ from kernels_pallas.common.numerics import einsum
 def losses(logits_TV, labels_T, z_loss: float):
     """(lse - logit of the label + z_loss lse^2, lse), both [T]; a label outside [0,V) gives NaN."""
     lse_T = jax.nn.logsumexp(logits_TV, axis=-1)
-    picked_T = jnp.take_along_axis(logits_TV, labels_T[:, None], axis=-1, mode="fill", fill_value=jnp.nan)[:, 0]
+    picked_T = jnp.take_along_axis(logits_TV, labels_T[:, None], axis=-1, mode="clip")[:, 0]
     outside_T = (labels_T < 0) | (labels_T >= logits_TV.shape[-1])
-    picked_T = jnp.where(outside_T, jnp.nan, picked_T)
-    return lse_T - picked_T + z_loss * lse_T**2, lse_T
+    poison_T = jnp.where(outside_T, jnp.nan, 1)
+    return poison_T * (lse_T - picked_T + z_loss * lse_T**2), lse_T
 
 
 def xent(h_Td, table_Vd, labels_T, weights_T, z_loss: float):
