@@ -58,9 +58,7 @@ def prepare(
     labelled. Raises ValueError for an unknown profile or when a task's script fails.
     """
     place = _Place.of(task, profile, data_root, hidden_seed, self_reported)
-    place.build_agent()
-    if task.cli >= 2:
-        place.build_labels(Split.VALIDATION)
+    place.build()
     return place.prepared()
 
 
@@ -72,8 +70,8 @@ def prepare_test(
     self_reported: bool = False,
 ) -> Prepared:
     """As `prepare`, and the test labels as well: for the scoring of a finished search."""
-    prepare(task, profile, data_root, hidden_seed, self_reported)
     place = _Place.of(task, profile, data_root, hidden_seed, self_reported)
+    place.build()
     place.build_labels(Split.TEST)
     return place.prepared()
 
@@ -116,6 +114,12 @@ class _Place:
     def prepared(self) -> Prepared:
         validation, test = (path / "mount" if path.exists() else None for path in map(self.labels, Split))
         return Prepared(self.agent / "mount", validation, test, self.root / "labels")
+
+    def build(self) -> None:
+        """Everything but the test labels."""
+        self.build_agent()
+        if self.task.cli >= 2:
+            self.build_labels(Split.VALIDATION)
 
     def build_agent(self) -> None:
         flags = ["--self-reported"] * bool(self.marker["self_reported"])

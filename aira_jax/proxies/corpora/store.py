@@ -15,6 +15,7 @@ from aira_jax.proxies import cache
 from aira_jax.proxies.corpora import readers, tokenizers, windows
 from aira_jax.proxies.corpora.windows import Manifest, TextDataset
 
+_LOG = logging.getLogger(__name__)
 _REVISION = 1  # raise it when the windows of the same recipe change
 
 
@@ -37,7 +38,7 @@ class Place:
         except FileNotFoundError:
             return None
         except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
-            logging.warning("%s is damaged (%s): its windows are made again", path, error)
+            _LOG.warning("%s is damaged (%s): its windows are made again", path, error)
             return None
 
     def write(self, data: TextDataset, manifest: Manifest) -> None:
