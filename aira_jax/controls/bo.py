@@ -21,7 +21,7 @@ from aira_jax.patterns import Pattern
 SAMPLES = 128
 RANDOM_CANDIDATES, TWO_CHANGES, CENTRES = 2000, 200, 10
 _JITTER = 1e-6
-_FAR = 1e5  # below -1e5 the asymptote of log h is exact in float64
+_FAR = 1e4  # below -1e4 the asymptote of h, phi(u) / u^2, is exact to eight digits, and the difference no more
 
 
 def check() -> None:
@@ -80,14 +80,15 @@ def log_h(u: np.ndarray) -> np.ndarray:
     """log(phi(u) + u Phi(u)) without cancellation: the standardised expected improvement."""
     from scipy.special import erfcx, ndtr
 
-    log_phi = -0.5 * u * u - 0.5 * np.log(2 * np.pi)
-    near = np.maximum(u, -1.0)
-    direct = np.log(np.exp(-0.5 * near * near) / np.sqrt(2 * np.pi) + near * ndtr(near))
-    v = np.clip(-u, 1.0, _FAR)
+    value = -0.5 * u * u - 0.5 * np.log(2 * np.pi)  # log phi
+    near, far = u > -1, u < -_FAR
+    v = u[near]
+    value[near] = np.log(np.exp(value[near]) + v * ndtr(v))
+    v = -u[~near & ~far]
     ratio = np.sqrt(np.pi / 2) * erfcx(v / np.sqrt(2))  # Mills' ratio
-    tail = log_phi + np.log(np.maximum(1 - v * ratio, 1 / (v * v + 3)))
-    far = log_phi - 2 * np.log(np.maximum(-u, 1.0))
-    return np.where(u > -1, direct, np.where(u > -_FAR, tail, far))
+    value[~near & ~far] += np.log1p(-v * ratio)
+    value[far] -= 2 * np.log(-u[far])
+    return value
 
 
 def _posterior_samples(k_NN: np.ndarray, y_N: np.ndarray, noise: float, rng) -> np.ndarray:
@@ -111,9 +112,9 @@ def _fit(x_NF: np.ndarray, y_N: np.ndarray) -> tuple[float, float]:
     from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 
     kernel = RBF(2.0, (0.3, 30.0)) + WhiteKernel(0.1, (1e-4, 2.0))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a maximum on the border of the ranges is fine
-        fitted = GaussianProcessRegressor(kernel, alpha=_JITTER).fit(x_NF, y_N).kernel_
+    # A maximum on the border of the ranges is fine. (catch_warnings would not do: proposals are made in threads.)
+    warnings.filterwarnings("ignore", category=ConvergenceWarning, module=r"sklearn\.gaussian_process")
+    fitted = GaussianProcessRegressor(kernel, alpha=_JITTER).fit(x_NF, y_N).kernel_
     return float(fitted.k1.length_scale), float(fitted.k2.noise_level)
 
 
