@@ -27,6 +27,7 @@ from aira_jax.tasks import loader
 from aira_jax.tasks.compose import SUBMISSION
 
 LOG = "events.jsonl"
+WIDTH_SCALED = ", width 8 per layer"  # at the end of a preset's name: scores of another width are not comparable
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -242,7 +243,7 @@ def _common(folder: Path, tree: Tree, space: int, config: Mapping[str, Any]) -> 
         "task": run["task"],
         "space": space,
         "lower_is_better": tree.lower_is_better,
-        "preset": f"{run['profile']}, width 8 per layer" if scaled else run["profile"],
+        "preset": run["profile"] + (WIDTH_SCALED if scaled else ""),
         "proposer": llm.get("backend", ""),
         "llm": llm.get("model", ""),
         "scaffold": (config.get("policy") or {}).get("name", ""),
