@@ -59,3 +59,12 @@ def test_the_final_state_holds_the_last_run_only():
     x, w = jnp.arange(1.0, 6.0).reshape(1, 5, 1), jnp.ones((4, 1))
     _, state = causal_conv1d(x, w, segment_ids=jnp.array([[1, 1, 1, 2, 2]]), return_final_state=True)
     assert state.ravel().tolist() == [0, 4, 5]
+
+
+@pytest.mark.parametrize("impl", ["xla", "pallas_triton"])
+def test_gradients_stop_at_run_borders(seed, impl):
+    case = cases.case(ConvSpec(2, 20, 16, 4, "float32", segments=True), seed, initial=True)
+    case.arrays["segment_ids"][:] = np.arange(20) // 7
+    with interpret_mode():
+        got = case.evaluate(impl)
+    assert not cases.failures(got, case.exact(), "float32")

@@ -15,7 +15,7 @@ def five_tokens(impl, x, dt, A, state, **options):
     """y and the final state of one head with one channel: B = C = 1."""
     ones = jnp.ones((1, 5, 1, 1))
     state = None if state is None else jnp.reshape(state, (1, 1, 1, 1))
-    options |= {"impl": impl, "chunk": 2, "return_final_state": True}
+    options |= {"impl": impl, "chunk": 3, "return_final_state": True}
     y, final = ssd(x.reshape(1, 5, 1, 1), dt.reshape(1, 5, 1), A, ones, ones, initial_state=state, **options)
     return y.ravel(), final.ravel()
 
