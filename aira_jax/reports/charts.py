@@ -150,6 +150,44 @@ def scatter(
     )
 
 
+def cloud(title: str, x_label: str, y_label: str, points: Sequence[tuple[float, float, int, str, str]]) -> Chart | None:
+    """Points (x, y, target, hover text, kind), each axis with its own scale; None without points."""
+    if not points:
+        return None
+    x_scale, y_scale = _axes(WIDE, span([p[0] for p in points]), span([p[1] for p in points]))
+    return Chart(
+        *WIDE,
+        title,
+        x_label,
+        y_label,
+        _ticks(x_scale),
+        _ticks(y_scale, count=5),
+        line="",
+        diagonal="",
+        dots=tuple(Dot(x_scale(x), y_scale(y), target, label, kind) for x, y, target, label, kind in points),
+    )
+
+
+def progress(title: str, x_label: str, y_label: str, curves: Sequence[Sequence[float | None]]) -> Chart | None:
+    """One staircase per run over its steps, from the first that was scored; None where nothing was."""
+    known = [[(step, value) for step, value in enumerate(curve, 1) if value is not None] for curve in curves]
+    values = [value for curve in known for _, value in curve]
+    if not values:
+        return None
+    x_scale, y_scale = _axes(WIDE, span([len(curve) for curve in curves], zero=True), span(values))
+    return Chart(
+        *WIDE,
+        title,
+        x_label,
+        y_label,
+        _ticks(x_scale),
+        _ticks(y_scale, count=5),
+        line="".join(_staircase([(x_scale(x), y_scale(y)) for x, y in curve]) for curve in known if curve),
+        diagonal="",
+        dots=(),
+    )
+
+
 def sparkline(curve: Sequence[Sequence[float]], width: int = 160, height: int = 36) -> str:
     """Path data of a small curve of (x, y) points; empty for fewer than two finite ones."""
     finite = [(float(x), float(y)) for x, y in curve if y is not None and math.isfinite(y)]

@@ -1,0 +1,213 @@
+"""From many runs to models at scale: rank what was found, elect a base pattern, bring it to size, count its cost.
+
+    collection = collect.collect(["runs"])
+    chain = follow(collection, Choice(), clusters=None)
+    chain.chosen("1B").fit.pattern
+
+The parts are `campaign` (ranking and vote), `extrapolate` (size) and `flops` (parameters, steps).
+"""
+
+import dataclasses
+import warnings
+from collections.abc import Sequence
+
+from aira_jax import patterns
+from aira_jax.compose import campaign, extrapolate, kmeans, ranking, zoo
+from aira_jax.compose import rounding as rounding_lib
+from aira_jax.compose.campaign import Base, Choice
+from aira_jax.compose.collect import Collection, Row
+from aira_jax.compose.dims import SCALES
+from aira_jax.compose.extrapolate import Fit, Method
+from aira_jax.compose.ranking import AgentReport, Entry
+from aira_jax.patterns import Pattern
+
+CLUSTERS = 3  # of the paper
+MANY = 24  # distinct scores from which on a third of them is more than a handful
+STACK_LAYERS = 6  # bases of at most so many layers are stacked
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Group:
+    """The ranked patterns of one task, best first, and how many of them every cluster of scores holds."""
+
+    task: str
+    entries: tuple[Entry, ...]
+    clusters: tuple[int, ...]
+
+    def cluster(self, place: int) -> int:
+        """The cluster of the entry at `place`, both from 0; 0 is the best."""
+        for number, size in enumerate(self.clusters):
+            if place < size:
+                return number
+            place -= size
+        raise IndexError(place)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scaled:
+    """The base pattern at a scale by one method. `fit` is None where the method cannot reach it: `reason` says why.
+
+    `chosen` marks one method per scale: see `follow`.
+    """
+
+    scale: str
+    method: Method
+    fit: Fit | None
+    reason: str
+    chosen: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Nearest:
+    """The published base pattern that differs from a pattern in the fewest layers (insertions and losses count)."""
+
+    name: str
+    pattern: Pattern
+    distance: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Chain:
+    """A whole campaign. `clusters` were used; `why` says in words how their number came about."""
+
+    base: Base
+    clusters: int
+    why: str
+    groups: tuple[Group, ...]
+    rows: tuple[Row, ...]
+    agents: tuple[AgentReport, ...]
+    space: int
+    scaled: tuple[Scaled, ...]
+    nearest: Nearest
+
+    @property
+    def pattern(self) -> Pattern:
+        return self.base.result.pattern
+
+    @property
+    def lower_is_better(self) -> bool:
+        return self.groups[0].entries[0].lower_is_better
+
+    def chosen(self, scale: str) -> Scaled:
+        """The base at `scale` by the chosen method."""
+        return next(s for s in self.scaled if s.scale == scale and s.chosen)
+
+    def to_json(self) -> dict:
+        """Plain values: how the base was elected, and every scale with parameters, FLOPs and steps."""
+        return {
+            "base": self.base.to_json(),
+            "clusters": {"number": self.clusters, "why": self.why, "sizes": {g.task: g.clusters for g in self.groups}},
+            "space": self.space,
+            "nearest_published": {
+                "name": self.nearest.name,
+                "pattern": self.nearest.pattern.canonical(),
+                "distance": self.nearest.distance,
+            },
+            "agents": [dataclasses.asdict(agent) for agent in self.agents],
+            "scales": [
+                {"scale": s.scale, "method": str(s.method), "chosen": s.chosen, "unreachable": s.reason}
+                | ({} if s.fit is None else s.fit.to_json())
+                for s in self.scaled
+            ],
+        }
+
+
+def follow(
+    collection: Collection,
+    choice: Choice,
+    *,
+    clusters: int | None = None,
+    method: Method | None = None,
+    scales: Sequence[str] = SCALES,
+) -> Chain:
+    """The whole chain after `collect`. `choice.clusters` is replaced by `clusters`.
+
+    Args:
+      clusters: k of the k-means whose best cluster votes; None: 3 as in the paper, or 2 where 3 would leave a handful.
+      method: None takes `suggested`, or the other where only that one comes within 10 % of the target.
+
+    Raises ValueError as `campaign.base_pattern` does; a scale that no method reaches is reported, not raised.
+    """
+    groups = _groups(campaign.scored(collection, choice))
+    number, why = _clusters(groups, clusters)
+    base = campaign.base_pattern(collection, dataclasses.replace(choice, clusters=number))
+    (space,) = base.spaces
+    pattern = base.result.pattern
+    rows = tuple(
+        row
+        for row in collection.rows
+        if row.task in base.tasks and row.preset in base.presets and row.layers == len(pattern)
+    )
+    return Chain(
+        base=base,
+        clusters=number,
+        why=why,
+        groups=tuple(_clustered(task, entries, number) for task, entries in groups.items()),
+        rows=rows,
+        agents=ranking.agents(rows),
+        space=space,
+        scaled=tuple(s for scale in scales for s in _scaled(pattern, scale, space, method)),
+        nearest=nearest(pattern, space),
+    )
+
+
+def suggested(base: Pattern) -> Method:
+    """Stack for bases of at most 6 layers or fewer than 3 runs: stretched, they would stop alternating. Else stretch."""
+    short = len(base) <= STACK_LAYERS or len(base.runs()) < extrapolate.MIN_RUNS
+    return Method.STACK if short else Method.STRETCH
+
+
+def nearest(pattern: Pattern, space: int) -> Nearest:
+    """The published base pattern of `space` that is closest by edit distance; the first of the zoo among equals."""
+    known = [zoo.get(name, variant=variant, scale=zoo.BASE) for name, variant in zoo.models() if zoo.has_base(name)]
+    bases = {model.build: model.name for model in reversed(known) if model.space == space}
+    found = min(reversed(bases), key=lambda base: patterns.edit_distance(pattern, base))
+    return Nearest(name=bases[found], pattern=found, distance=patterns.edit_distance(pattern, found))
+
+
+def _groups(entries: Sequence[Entry]) -> dict[str, tuple[Entry, ...]]:
+    tasks = dict.fromkeys(entry.task for entry in entries)
+    return {task: tuple(entry for entry in entries if entry.task == task) for task in tasks}
+
+
+def _clusters(groups: dict[str, tuple[Entry, ...]], wanted: int | None) -> tuple[int, str]:
+    """How many clusters, and why."""
+    if wanted:
+        return wanted, "as asked for"
+    distinct = min((len({entry.score for entry in entries}) for entries in groups.values()), default=0)
+    if distinct >= MANY:
+        return CLUSTERS, "as in the paper"
+    number = max(1, min(2, distinct))
+    few = f"{distinct} distinct scores would leave few voters in the best of them"
+    return number, f"instead of the paper's {CLUSTERS}: {few}"
+
+
+def _clustered(task: str, entries: tuple[Entry, ...], clusters: int) -> Group:
+    scores = [rounding_lib.rational(entry.score, "score") for entry in entries]
+    return Group(task=task, entries=entries, clusters=kmeans.cluster_sizes(scores, clusters))
+
+
+def _scaled(base: Pattern, scale: str, space: int, wanted: Method | None) -> tuple[Scaled, ...]:
+    """Both methods at one scale, one of them chosen."""
+    tried = {method: _fitted(base, scale, method, space) for method in Method}
+    chosen = wanted or suggested(base)
+    if wanted is None and not _close(tried[chosen][0]):
+        chosen = next((method for method, (fit, _) in tried.items() if _close(fit)), chosen)
+    return tuple(
+        Scaled(scale=scale, method=method, fit=fit, reason=reason, chosen=method is chosen)
+        for method, (fit, reason) in tried.items()
+    )
+
+
+def _close(fit: Fit | None) -> bool:
+    return fit is not None and abs(fit.deviation) <= extrapolate.MAX_DEVIATION
+
+
+def _fitted(base: Pattern, scale: str, method: Method, space: int) -> tuple[Fit | None, str]:
+    """The fit, or why there is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", extrapolate.ExtrapolationWarning)
+        try:
+            return extrapolate.fit(base, scale, method, space=space), ""
+        except ValueError as error:
+            return None, str(error)

@@ -1,0 +1,62 @@
+"""The stages of a campaign in plain words, for a terminal."""
+
+from collections.abc import Iterator
+
+from aira_jax.compose import flops
+from aira_jax.compose.chain import Chain, Scaled
+from aira_jax.compose.collect import Collection
+from aira_jax.reports.campaign_view import billions
+from aira_jax.reports.numbers import number
+
+FEW = 5  # voters
+
+
+def collected(collection: Collection) -> Iterator[str]:
+    """What was read."""
+    unique = len({row.pattern for row in collection.rows})
+    yield f"1  collect      {len(collection.rows)} scored steps of {len(collection.runs)} runs hold {unique} patterns"
+    for run in collection.skipped:
+        yield f"                left out {run.path}: {run.reason}"
+
+
+def elected(chain: Chain) -> Iterator[str]:
+    """What the ranking and the vote gave."""
+    base, result = chain.base, chain.base.result
+    for group in chain.groups:
+        best = group.entries[0]
+        yield f"2  rank         {len(group.entries)} patterns by their {base.score} score ({base.coverage})"
+        yield f"                best {number(best.score)}  {best.pattern}  {group.task}"
+        yield f"                {chain.clusters} clusters of {', '.join(map(str, group.clusters))}: {chain.why}"
+    yield f"3  aggregate    {len(result.members)} patterns of the best cluster vote layer by layer ({result.method}):"
+    yield f"                {result.pattern.pretty()}"
+    yield f"                {base.evaluated}"
+    if len(result.members) < FEW:
+        yield "                so few voters make an example of the method, no finding"
+    near = chain.nearest
+    yield f"                nearest published base: {near.name} {near.pattern.pretty()}, edit distance {near.distance}"
+
+
+def scaled(chain: Chain, budget: str = flops.BUDGETS[0]) -> Iterator[str]:
+    """Models, parameters, FLOPs and steps of the chosen method."""
+    for model in chain.scaled:
+        if model.chosen:
+            yield from _model(model, budget)
+
+
+def _model(model: Scaled, budget: str) -> Iterator[str]:
+    if model.fit is None:
+        yield f"4  {model.method:8} {model.scale:>4} not reached: {model.reason}"
+        return
+    facts = model.fit.to_json()
+    counts = "/".join(map(str, facts["counts"].values()))
+    yield f"4  {model.method:8} {model.scale:>4} {facts['pretty']}"
+    yield (
+        f"                {facts['layers']} layers (A/M/Mb {counts}), {billions(facts['non_embedding'])} parameters "
+        f"({facts['deviation']:+.1%} of the target), {billions(facts['total'])} with the embedding"
+    )
+    yield (
+        f"                {facts['flops_per_token'] / 1e9:.2f} GFLOP per token; "
+        f"{facts['steps'][budget]:,} steps for {budget} FLOPs"
+    )
+    for note in model.fit.warnings:
+        yield f"                note: {note}"
