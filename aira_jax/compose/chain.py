@@ -8,6 +8,7 @@ The parts are `campaign` (ranking and vote), `extrapolate` (size) and `flops` (p
 """
 
 import dataclasses
+import math
 import warnings
 from collections.abc import Sequence
 
@@ -124,7 +125,7 @@ def follow(
 
     Args:
       clusters: k of the k-means whose best cluster votes; None: 3 as in the paper, or 2 where 3 would leave a handful.
-      method: None takes `suggested`, or the other where only that one comes within 10 % of the target.
+      method: None takes `suggested`; where that misses the target by more than 10 %, the one that comes closest.
 
     Raises ValueError as `campaign.base_pattern` does; a scale that no method reaches is reported, not raised.
     """
@@ -152,7 +153,7 @@ def follow(
 
 
 def suggested(base: Pattern) -> Method:
-    """Stack for bases of at most 6 layers or fewer than 3 runs: stretched, they would stop alternating. Else stretch."""
+    """Stack for at most 6 layers or fewer than 3 runs, which would stop alternating if stretched; else stretch."""
     short = len(base) <= STACK_LAYERS or len(base.runs()) < extrapolate.MIN_RUNS
     return Method.STACK if short else Method.STRETCH
 
@@ -191,16 +192,16 @@ def _scaled(base: Pattern, scale: str, space: int, wanted: Method | None) -> tup
     """Both methods at one scale, one of them chosen."""
     tried = {method: _fitted(base, scale, method, space) for method in Method}
     chosen = wanted or suggested(base)
-    if wanted is None and not _close(tried[chosen][0]):
-        chosen = next((method for method, (fit, _) in tried.items() if _close(fit)), chosen)
+    if wanted is None and _deviation(tried[chosen][0]) > extrapolate.MAX_DEVIATION:
+        chosen = min(tried, key=lambda method: _deviation(tried[method][0]))
     return tuple(
         Scaled(scale=scale, method=method, fit=fit, reason=reason, chosen=method is chosen)
         for method, (fit, reason) in tried.items()
     )
 
 
-def _close(fit: Fit | None) -> bool:
-    return fit is not None and abs(fit.deviation) <= extrapolate.MAX_DEVIATION
+def _deviation(fit: Fit | None) -> float:
+    return math.inf if fit is None else abs(fit.deviation)
 
 
 def _fitted(base: Pattern, scale: str, method: Method, space: int) -> tuple[Fit | None, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from aira_jax.compose import collect, flops
 from aira_jax.compose.chain import Chain
 from aira_jax.patterns import parse
-from aira_jax.reports import campaign_figures, campaign_view, page_frame
+from aira_jax.reports import campaign_view, page_frame
 
 REPORT = "report.html"
 TABLE = "candidates.jsonl"
@@ -23,6 +23,8 @@ def write(chain: Chain, folder: str | os.PathLike) -> Path:
 
     Raises ValueError where `folder` cannot be written.
     """
+    from aira_jax.reports import campaign_figures  # matplotlib takes a second: let the stages be printed first
+
     folder = Path(folder)
     try:
         (folder / PLOTS).mkdir(parents=True, exist_ok=True)

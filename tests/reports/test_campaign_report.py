@@ -80,6 +80,8 @@ def test_where_one_method_misses_its_target_the_other_is_chosen(tmp_path):
     assert at["1B", Method.STRETCH].fit.deviation > 0.3
     assert at["1B", Method.STACK].chosen
     assert at["3B", Method.STRETCH].chosen
+    assert abs(at["350M", Method.STACK].fit.deviation) > 0.1
+    assert at["350M", Method.STACK].chosen
     assert {s.method for s in follow(tmp_path, method=Method.STRETCH).scaled if s.chosen} == {Method.STRETCH}
 
 
