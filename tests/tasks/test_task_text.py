@@ -12,7 +12,7 @@ import pytest
 from aira_jax.proxies import text_fidelity
 from aira_jax.proxies.result import ProxyResult, TaskScore, TaskStatus
 from aira_jax.tasks import compose_text, loader, preparation, text_corpus, text_data
-from aira_jax.tasks.compose import PatternSpace
+from aira_jax.tasks.compose import WIDTH_SCALING, PatternSpace
 from aira_jax.tasks.evaluation import EvaluatorError, Split
 
 SPACE = PatternSpace(primitives=("A", "M"), example="5(2A-M)-A")
@@ -305,6 +305,12 @@ def test_evaluate_trains_on_the_mounted_windows_and_prints_the_loss(tmp_path, da
     assert (result["metric"], result["value"], result["steps"], result["curve"]) == ("Loss", 1.25, 8, [[1, 3.0]])
     assert result["extra"]["proxy"]["corpus"]["corpus"] == "builtin"
     assert result["extra"]["proxy"]["bits_per_byte"] == pytest.approx(1.25 / math.log(2))
+
+
+def test_the_width_follows_the_layers_where_the_search_asks_for_it(tmp_path, data_dir, trained, monkeypatch):
+    monkeypatch.setenv(WIDTH_SCALING, "1")
+    code, _ = run(tmp_path, "architecture\n16A\n", f"--data-dir={data_dir(Split.TEST)}")
+    assert (code, trained[0][0][1]["preset"].d) == (0, 128)
 
 
 def test_without_data_the_windows_are_made_and_it_says_from_what(tmp_path, trained, capsys):
