@@ -38,23 +38,23 @@ class BiMamba2(nn.Module):
     """
 
     inner: int
-    head_dim: int
+    heads: int
     state: int
     impl: str
 
     @nn.compact
     def __call__(self, x_BLD: jax.Array, mask_BL: jax.Array) -> jax.Array:
-        batch, length, dim = x_BLD.shape
-        if self.inner % self.head_dim:
-            raise ValueError(f"Mamba-2: 2 * emb_dim = {self.inner} is no multiple of head_dim = {self.head_dim}")
-        heads, channels = self.inner // self.head_dim, self.inner + 2 * self.state
+        (batch, length, dim), heads = x_BLD.shape, self.heads
+        if self.inner % heads:
+            raise ValueError(f"Mamba-2: 2 * emb_dim = {self.inner} is no multiple of num_heads = {heads}")
+        channels = self.inner + 2 * self.state
         projected = nn.Dense(self.inner + 2 * (channels + heads), use_bias=False, name="in")(x_BLD)
         z_BLI, xbc, dt = jnp.split(projected, [self.inner, self.inner + 2 * channels], axis=-1)
         xbc_BLGK = self._conv(xbc.reshape(batch, length, 2, channels), mask_BL)
         x_BLGI, b_BLGN, c_BLGN = jnp.split(xbc_BLGK, [self.inner, self.inner + self.state], axis=-1)
         dt_BLGH = jax.nn.softplus(dt.reshape(batch, length, 2, heads) + self.param("dt_bias", _step_bias, (2, heads)))
         y_BLHP = ssd(
-            x_BLGI.reshape(batch, length, 2 * heads, self.head_dim),
+            x_BLGI.reshape(batch, length, 2 * heads, self.inner // heads),
             _backward(jnp.where(mask_BL[..., None, None], dt_BLGH, 0)).reshape(batch, length, 2 * heads),
             -jnp.exp(self.param("A_log", _log_decay, (2 * heads,))),
             b_BLGN,
@@ -77,14 +77,14 @@ class BiMamba2(nn.Module):
 class Block(nn.Module):
     """x + drop(BiMamba2(LN x))."""
 
+    heads: int
     state: int
-    head_dim: int
     impl: str
     dropout_rate: float
 
     @nn.compact
     def __call__(self, x_BLD: jax.Array, mask_BL: jax.Array, *, train: bool) -> jax.Array:
-        mixer = BiMamba2(2 * x_BLD.shape[-1], self.head_dim, self.state, self.impl, name="mixer")
+        mixer = BiMamba2(2 * x_BLD.shape[-1], self.heads, self.state, self.impl, name="mixer")
         mixed_BLD = mixer(nn.LayerNorm(name="norm")(x_BLD), mask_BL)
         return x_BLD + nn.Dropout(self.dropout_rate, deterministic=not train)(mixed_BLD)
 
@@ -92,17 +92,16 @@ class Block(nn.Module):
 class Mamba2Encoder(Encoder):
     """Bidirectional Mamba-2 blocks, mean pool, no positions; O(L).
 
-    `num_heads` and `qkv_dim` are not used: the inner width is 2 * emb_dim in heads of `head_dim` channels. `ssd_impl`
-    names the implementation of the scan, see `kernels_pallas.ssd`.
-    Raises: ValueError when head_dim does not divide 2 * emb_dim.
+    The inner width is 2 * emb_dim in `num_heads` heads with `state_dim` states per channel; `qkv_dim` is not used and
+    `mlp_dim` in the head only. `ssd_impl` names the implementation of the scan, see `kernels_pallas.ssd`.
+    Raises: ValueError when num_heads does not divide 2 * emb_dim.
     """
 
     classifier_pool: str = Pool.MEAN
-    head_dim: int = 64
     state_dim: int = 64
     ssd_impl: str = "auto"
 
     positions = False
 
     def block(self, name: str) -> nn.Module:
-        return Block(self.state_dim, self.head_dim, self.ssd_impl, self.dropout_rate, name=name)
+        return Block(self.num_heads, self.state_dim, self.ssd_impl, self.dropout_rate, name=name)

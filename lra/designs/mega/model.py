@@ -22,8 +22,9 @@ normal = nn.initializers.normal
 def convolve(x_BLD: jax.Array, ahead_DL: jax.Array, back_DL: jax.Array) -> jax.Array:
     """y_t = sum_{s <= t} ahead_{t-s} x_s + sum_{s >= t} back_{s-t} x_s by Fourier transforms of length 2L."""
     length = x_BLD.shape[1]
-    start = ahead_DL.at[:, 0].add(back_DL[:, 0])
-    circle = jnp.concatenate([start, jnp.zeros_like(start[:, :1]), jnp.flip(back_DL[:, 1:], axis=1)], axis=1)
+    here_D1 = ahead_DL[:, :1] + back_DL[:, :1]
+    ends = (here_D1, ahead_DL[:, 1:], jnp.zeros_like(here_D1), jnp.flip(back_DL[:, 1:], axis=1))
+    circle = jnp.concatenate(ends, axis=1)
     x_BDL = jnp.fft.rfft(x_BLD.swapaxes(1, 2), n=2 * length)
     y_BDL = jnp.fft.irfft(x_BDL * jnp.fft.rfft(circle), n=2 * length)[..., :length]
     return y_BDL.swapaxes(1, 2)
