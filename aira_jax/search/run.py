@@ -22,8 +22,8 @@ from aira_jax.search.events import Kind, Record, WriteFailed
 from aira_jax.search.journal import Journal, Observer
 from aira_jax.search.loop import Loop, Stopped
 from aira_jax.search.operators import Brief, CallOptions, Fitness
-from aira_jax.search.scoring import TestScorer, data_root, score_wanted, test_evaluator
-from aira_jax.search.session import Session, describe_machine, plain, run_dir
+from aira_jax.search.scoring import TestScorer, score_wanted, test_evaluator
+from aira_jax.search.session import Session, data_root, describe_machine, plain, run_dir
 from aira_jax.search.settings import PROPOSERS, Settings, TestWhen
 from aira_jax.search.step import STOPPING, Proposer, Workshop
 from aira_jax.tasks import loader

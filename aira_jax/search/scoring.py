@@ -9,7 +9,7 @@ from aira_jax.search.crew import Crew, Interrupts
 from aira_jax.search.evaluation import Evaluator, Recorded, Splits
 from aira_jax.search.events import Kind, Record
 from aira_jax.search.journal import Journal, Observer
-from aira_jax.search.session import Session, last_config
+from aira_jax.search.session import Session, data_root, last_config
 from aira_jax.search.settings import Settings, TestWhen
 from aira_jax.search.tree import Node, Tree
 from aira_jax.tasks import loader
@@ -80,11 +80,6 @@ def test_evaluator(session: Session) -> Evaluator:
 
 
 test_evaluator.__test__ = False
-
-
-def data_root(settings: Settings) -> Path:
-    """Where raw and prepared data lie; never below the cache, which evaluators may write."""
-    return Path(settings.paths.data_root or "~/.local/share/aira_jax").expanduser()
 
 
 def _distinct(pairs: list[tuple[Node, int]]) -> list[tuple[Node, int]]:

@@ -27,11 +27,17 @@ from aira_jax.search.journal import Control, Journal, Observer
 from aira_jax.search.operators import Compute, installed_packages
 from aira_jax.search.settings import Fsync, Settings, differences, flatten, is_changeable
 from aira_jax.search.tree import Tree
+from aira_jax.tasks import text_corpus
 from aira_jax.tasks.compose import MIN_LAYERS, WIDTH_SCALING
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a run's identity leaves out: how far, how fast and where.
 NOT_IDENTITY = ("budget.wall_s", "budget.device_s", "budget.steps", "budget.tokens", "budget.usd", "workers.", "paths.")
+
+
+def data_root(settings: Settings) -> Path:
+    """Where raw and prepared data lie; never below the cache, which evaluators may write."""
+    return Path(settings.paths.data_root or "~/.local/share/aira_jax").expanduser()
 
 
 def run_dir(workdir: str | os.PathLike, settings: Settings) -> Path:
@@ -80,10 +86,11 @@ class Session:
         Raises ValueError when the run was begun with other settings or another version of its task.
         """
         tree = self.journal.tree
-        changes = check_same(self.log.records, tree, config, self.task) if tree.run else {}
+        corpus = self._corpus()
+        changes = check_same(self.log.records, tree, config, self.task, corpus) if tree.run else {}
         self.log.restart_clock()
         if not tree.run:
-            self.journal.append(Kind.RUN_START, **self._description(config))
+            self.journal.append(Kind.RUN_START, **self._description(config), corpus=corpus)
         self.journal.append(
             Kind.SESSION_START,
             pid=os.getpid(),
@@ -163,6 +170,12 @@ class Session:
         scaled = {WIDTH_SCALING: "1"} if self.settings.eval.width_scaling else {}
         return scaled if shortest is None else {**scaled, MIN_LAYERS: str(shortest)}
 
+    def _corpus(self) -> str | None:
+        """Name and digest of the corpus from which a text task is prepared, None for other tasks."""
+        if self.task.corpus is None:
+            return None
+        return text_corpus.choose(self.task.corpus, data_root(self.settings) / "raw").description
+
     def _description(self, config: Mapping[str, Any]) -> dict[str, Any]:
         compute = describe_machine(self.settings.workers.devices)
         return {
@@ -208,7 +221,9 @@ def _lost(start: Record) -> dict[str, Any]:
     }
 
 
-def check_same(records: Sequence[Record], tree: Tree, config: Mapping[str, Any], task) -> dict[str, list[Any]]:
+def check_same(
+    records: Sequence[Record], tree: Tree, config: Mapping[str, Any], task, corpus: str | None = None
+) -> dict[str, list[Any]]:
     """The permitted changes {key: [old, new]} of a config since the last session.
 
     Raises ValueError listing every key that may not change, with both values.
@@ -217,6 +232,11 @@ def check_same(records: Sequence[Record], tree: Tree, config: Mapping[str, Any],
         raise ValueError(
             f"task {task.name} has changed since this run began ({tree.run['task_sha'][:10]} is now {task.sha[:10]}), "
             "so its scores would not compare; restore the task or choose another --workdir"
+        )
+    if tree.run.get("corpus") != corpus:
+        raise ValueError(
+            f"this run was begun on the corpus {tree.run.get('corpus')}, now it is {corpus}, so its scores would not "
+            f"compare; set {text_corpus.VARIABLES[task.corpus]} and its like as they were, or choose another --workdir"
         )
     changes = differences(last_config(records), config)
     fixed = {key: values for key, values in changes.items() if not is_changeable(key)}

@@ -7,11 +7,13 @@ AIRA_JAX_ALLOW_SHORT                  1: a corpus that is too small for a profil
 """
 
 import dataclasses
+import functools
 import hashlib
 import os
 from pathlib import Path
 
 VARIABLES = {"babistories": "AIRA_JAX_BABISTORIES", "dclm": "AIRA_JAX_DCLM"}
+BUILTIN = "builtin"
 RANKS, TOKENIZER, ALLOW_SHORT = "AIRA_JAX_GPT2", "AIRA_JAX_TOKENIZER", "AIRA_JAX_ALLOW_SHORT"
 
 
@@ -24,11 +26,16 @@ class Choice:
     tokenizer: str | None
     allow_short: bool
 
-    @property
+    @functools.cached_property
     def fingerprint(self) -> str:
-        """Changes when the files or the way to read them change; cheap, since no file is read."""
-        parts = [self.tokenizer or "", str(self.allow_short), *_stamps(self.path), "vocabulary", *_stamps(self.ranks)]
+        """Changes when the files or the way to read them change, wherever the files lie."""
+        parts = [self.tokenizer or "", str(self.allow_short), *_digests(self.path), "vocabulary", *_digests(self.ranks)]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    @property
+    def description(self) -> str:
+        """Name and digest, for people and records."""
+        return f"{BUILTIN if self.path is None else self.path.name} ({self.fingerprint[:16]})"
 
 
 def choose(kind: str, raw: Path | None = None) -> Choice:
@@ -52,9 +59,14 @@ def _path(variable: str) -> Path | None:
     return path
 
 
-def _stamps(path: Path | None) -> list[str]:
-    """Name, size and time of every file."""
+def _digests(path: Path | None) -> list[str]:
+    """Name and sha256 of every file."""
     if path is None:
         return []
     files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.is_file())
-    return [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
+    return [f"{file.name} {_digest(file)}" for file in files]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -253,6 +253,7 @@ def test_windows_are_kept_with_their_manifest_and_made_again_when_damaged(tmp_pa
             r"a.jsonl line 2: no text in the field 'text'; its fields are text",
         ),
         ("a.jsonl", '{"text": "x"}\n{"tex', r"a.jsonl line 2: not JSON"),
+        ("a.jsonl", '"x"\n"\\ud800"\n', r"a.jsonl line 2: half of a surrogate pair"),
         ("a.jsonl.gz", None, r"a.jsonl.gz: the compressed file is damaged"),
         ("a.txt", b"\xff\xfe\n", r"a.txt: not UTF-8"),
         ("a.txt", "  \n", r"no document that is not empty"),

@@ -120,7 +120,17 @@ def _json_lines(source: Source) -> Iterator[str]:
         if not isinstance(text, str):
             has = f"; its fields are {', '.join(value)}" if isinstance(value, dict) else ""
             raise ValueError(f"{where}: no text in the field {source.field!r}{has}: name the right one with --field")
+        if not _is_unicode(text):
+            raise ValueError(f"{where}: half of a surrogate pair is no character: mend or remove this document")
         yield text
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _separated(source: Source) -> Iterator[str]:
