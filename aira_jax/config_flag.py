@@ -4,7 +4,6 @@ ml_collections raises from within the definition of the flag when an override na
 line is looked at first, so that the user gets one message.
 """
 
-import difflib
 import importlib.util
 import os
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
-from aira_jax import cli
+from aira_jax import choices, cli
 
 
 def define(default: Path) -> flags.FlagHolder:
@@ -61,9 +60,6 @@ def _unknown_key(argument: str, config: Mapping[str, Any]) -> str | None:
     for depth, key in enumerate(path):
         keys = list(group) if hasattr(group, "keys") else []
         if key not in keys:
-            near = difflib.get_close_matches(key, keys, n=1)
-            hint = f' (did you mean "{near[0]}"?)' if near else ""
-            where = ".".join(path[: depth + 1])
-            return f"config.{where} is no option{hint}; valid here: {', '.join(keys) or 'nothing'}"
+            return choices.refusal(f"config.{'.'.join(path[: depth + 1])} is no option", key, keys)
         group = group[key]
     return None

@@ -23,7 +23,8 @@ aira_jax/search/settings.py.
 
 from ml_collections import config_dict
 
-from aira_jax.search.settings import Settings, nearest, to_config
+from aira_jax import choices
+from aira_jax.search.settings import Settings, to_config
 
 MAD2 = "NeuralArchitectureSearchMAD2PrimitivesAccuracy"
 MAD3 = "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"
@@ -85,7 +86,7 @@ def get_config(variant: str = "smoke") -> config_dict.ConfigDict:
 
 def _chosen(name: str, table: dict, what: str) -> dict:
     if name not in table:
-        raise ValueError(f"configs/search.py has no {what} {name!r}{nearest(name, table)}; valid: {', '.join(table)}")
+        raise ValueError(choices.refusal(f"configs/search.py has no {what} {name!r}", name, table))
     return table[name]
 
 
@@ -102,7 +103,7 @@ def _set(config: config_dict.ConfigDict, values: dict) -> None:
 
 def _member(group: config_dict.ConfigDict, name: str, key: str):
     if name not in group:
-        raise ValueError(f"config.{key} is no option{nearest(name, group)}; valid here: {', '.join(group)}")
+        raise ValueError(choices.refusal(f"config.{key} is no option", name, group))
     return group[name]
 
 

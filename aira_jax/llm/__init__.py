@@ -1,10 +1,10 @@
 """Proposers: one protocol, language models, controls without a model, and replay of recorded answers."""
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aira_jax import choices
 from aira_jax.llm.base import LLM, Operator
 
 CONTROLS = (
@@ -58,7 +58,7 @@ def options(config: Mapping[str, Any], operator: Operator | None = None) -> Opti
     merged = common | {key: value for key, value in override.items() if value is not None}
     for key in merged:
         if key not in FIELDS:
-            raise ValueError(_unknown(f"config.llm.{key} is no option", key, FIELDS))
+            raise ValueError(choices.refusal(f"config.llm.{key} is no option", key, FIELDS))
     opts = Options(**merged)
     _check(opts)
     return opts
@@ -66,7 +66,7 @@ def options(config: Mapping[str, Any], operator: Operator | None = None) -> Opti
 
 def _check(opts: Options) -> None:
     if opts.backend not in BACKENDS:
-        raise ValueError(_unknown(f"config.llm.backend={opts.backend!r} is unknown", opts.backend, BACKENDS))
+        raise ValueError(choices.unknown("config.llm.backend", opts.backend, BACKENDS))
     if opts.max_tokens < 1:
         raise ValueError(f"config.llm.max_tokens={opts.max_tokens} must be at least 1")
     if opts.max_parse_retries < 0:
@@ -84,12 +84,7 @@ def _check(opts: Options) -> None:
         raise ValueError("config.llm: Anthropic models take temperature or top_p, not both; set one of them to None")
     fields = ("max_tokens", "max_completion_tokens")
     if opts.max_tokens_field not in fields:
-        raise ValueError(_unknown(f"config.llm.max_tokens_field={opts.max_tokens_field!r} is unknown", "", fields))
-
-
-def _unknown(problem: str, word: str, valid: Iterable[str]) -> str:
-    match = difflib.get_close_matches(word, list(valid), n=1)
-    return f"{problem}{f' (did you mean {match[0]!r}?)' if match else ''}; valid: {', '.join(valid)}"
+        raise ValueError(choices.unknown("config.llm.max_tokens_field", opts.max_tokens_field, fields))
 
 
 def make(opts: Options, *, workers: int = 1, replay_cursor: Iterable[tuple[int, str, int]] = ()) -> LLM:

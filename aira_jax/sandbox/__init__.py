@@ -15,6 +15,7 @@ def make(backend: str = "process", require_isolation: bool = False):
     """
     import shutil
 
+    from aira_jax import choices
     from aira_jax.sandbox.process import ProcessSandbox
 
     if backend in CONTAINERS and shutil.which(backend) is None:
@@ -22,7 +23,7 @@ def make(backend: str = "process", require_isolation: bool = False):
     if backend in CONTAINERS:
         raise ValueError(f"sandbox.backend={backend} is not available in this version; set sandbox.backend=process")
     if backend not in BACKENDS:
-        raise ValueError(f"unknown sandbox.backend {backend!r}; valid: {', '.join(BACKENDS)}")
+        raise ValueError(choices.unknown("sandbox.backend", backend, BACKENDS))
     sandbox = ProcessSandbox(require_isolation)
     if require_isolation:
         sandbox.probe()

@@ -4,7 +4,6 @@
 """
 
 import dataclasses
-import difflib
 import enum
 import types
 import typing
@@ -13,6 +12,7 @@ from typing import Any
 
 from ml_collections import config_dict
 
+from aira_jax import choices
 from aira_jax import llm as llms
 from aira_jax.llm.base import Operator
 from aira_jax.search.budget import Budget
@@ -158,7 +158,8 @@ class BudgetSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Paths:
-    """config.paths. `data_root`: prepared and raw data, `cache_dir`: evaluator results; "" = ~/.cache/aira_jax."""
+    """config.paths. `data_root`: prepared and raw data, "" = ~/.local/share/aira_jax. `cache_dir`: evaluator results,
+    "" = AIRA_JAX_CACHE, else ~/.cache/aira_jax."""
 
     data_root: str = ""
     cache_dir: str = ""
@@ -252,12 +253,6 @@ def is_changeable(key: str) -> bool:
     return any(key.startswith(prefix) for prefix in CHANGEABLE)
 
 
-def nearest(word: str, valid: typing.Iterable[str]) -> str:
-    """` (did you mean "x"?)`, or nothing when no valid word is near."""
-    match = difflib.get_close_matches(word, list(valid), n=1)
-    return f' (did you mean "{match[0]}"?)' if match else ""
-
-
 def _placeholders(value: Any, *, empty: bool = False) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for field, hint in _hints(type(value)).items():
@@ -293,7 +288,7 @@ def _build(cls: type, values: Mapping[str, Any], path: str) -> Any:
     hints = _hints(cls)
     for key in values:
         if key not in hints:
-            raise ValueError(f"{path}.{key} is no option{nearest(key, hints)}; valid: {', '.join(hints)}")
+            raise ValueError(choices.refusal(f"{path}.{key} is no option", key, hints))
     return cls(**{key: _value(hints[key], value, f"{path}.{key}") for key, value in values.items()})
 
 
@@ -306,9 +301,7 @@ def _value(hint: Any, value: Any, path: str) -> Any:
         return None
     kind = _kind(hint)
     if issubclass(kind, enum.StrEnum):
-        if value not in list(kind):
-            raise ValueError(f"{path}={value!r} is unknown{nearest(str(value), kind)}; valid: {', '.join(kind)}")
-        return kind(value)
+        return choices.member(kind, value, path)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):

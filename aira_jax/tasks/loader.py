@@ -6,7 +6,6 @@
 A folder keeps the AIRS-Bench format; see schema.py for the keys of its metadata.yaml.
 """
 
-import difflib
 import functools
 import hashlib
 import importlib.util
@@ -19,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from aira_jax import choices
 from aira_jax.tasks import schema
 from aira_jax.tasks.mounts import Prepared, prepare, prepare_test
 from aira_jax.tasks.overview import data_overview
@@ -116,9 +116,7 @@ def load(name: str) -> Task:
     """The task `name`. Raises UnknownTask with the nearest match, ValueError for a folder that is not in order."""
     known = names()
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-        hint = f" (did you mean {close[0]}?)" if close else ""
-        raise UnknownTask(f"unknown task {name!r}{hint}; known: {', '.join(known)}")
+        raise UnknownTask(choices.unknown("task", name, known))
     return load_folder(FOLDER / name)
 
 

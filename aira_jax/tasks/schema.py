@@ -1,10 +1,11 @@
 """What metadata.yaml of a task must say: the AIRS-Bench keys, and the block `aira_jax` that extends them."""
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from aira_jax import choices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,8 +156,7 @@ def _unknown(rules: tuple[Rule, ...], values: Mapping[str, Any], prefix: str) ->
     known = [rule.key for rule in rules]
     for key in values:
         if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
-            yield f"{prefix}{key} is no known key" + f" (did you mean {close[0]}?)" * bool(close)
+            yield f"{prefix}{key} is no known key{choices.hint(key, known)}"
 
 
 def _contradictions(metadata: Mapping[str, Any], info: Mapping[str, Any], name: str) -> Iterator[str]:

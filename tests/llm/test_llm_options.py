@@ -25,10 +25,10 @@ def test_an_operator_may_override_some_options():
     [
         (
             {"backend": "antropic"},
-            "config.llm.backend='antropic' is unknown.*did you mean 'anthropic'.*control.evolution",
+            'unknown config.llm.backend .antropic. .did you mean "anthropic"..; valid: anthropic, .*control.evolution',
         ),
-        ({"modell": "m"}, "config.llm.modell is no option.*did you mean 'model'"),
-        ({"draft": {"topp": 1}}, "config.llm.topp is no option.*did you mean 'top_p'"),
+        ({"modell": "m"}, "config.llm.modell is no option.*did you mean .model."),
+        ({"draft": {"topp": 1}}, "config.llm.topp is no option.*did you mean .top_p."),
         ({"max_tokens": 0}, "max_tokens=0 must be at least 1"),
         ({"max_parse_retries": -1}, "max_parse_retries=-1"),
         ({"deadline_s": 0.0}, "deadline_s=0.0 must be positive"),

@@ -53,7 +53,7 @@ def test_defaults_survive_the_way_through_a_config():
         ({"sed": 1}, r"config.sed is no option \(did you mean \"seed\"\?\)"),
         ({"budget": {"steps": 1.5}}, "config.budget.steps=1.5 must be of type int"),
         ({"budget": {"usd": -1.0}}, "config.budget.usd=-1.0 must be at least 0"),
-        ({"workers": {"order": "lifo"}}, r"config.workers.order='lifo' is unknown .*valid: fifo, asap"),
+        ({"workers": {"order": "lifo"}}, r"unknown config.workers.order 'lifo' .*valid: fifo, asap"),
         ({"policy": {"greedy": {"debug_prob": 2.0}}}, r"debug_prob=2.0 must lie in \[0, 1\]"),
         ({"task": "a/b"}, "config.task='a/b' names a folder"),
         ({"llm": {"modle": "x"}}, "modle"),

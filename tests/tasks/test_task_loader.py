@@ -58,7 +58,7 @@ def test_profiles_tell_what_the_presets_are(name):
 def test_an_unknown_task_is_named_with_the_nearest_and_all_names():
     with pytest.raises(loader.UnknownTask) as caught:
         loader.load("NeuralArchitectureSearchMAD2Primitives")
-    assert f"did you mean {TWO}?" in str(caught.value)
+    assert f'did you mean "{TWO}"?' in str(caught.value)
     assert THREE in str(caught.value)
 
 
@@ -113,7 +113,7 @@ def test_broken_yaml_is_named(tmp_path):
         (("aira_jax", "cli"), 3, "aira_jax.cli must be 1 or 2, found 3"),
         (("aira_jax", "limits"), {"fit_s": 1}, "aira_jax.limits must be positive numbers"),
         (("aira_jax", "profiles"), {}, "aira_jax.profiles must be a mapping"),
-        (("aira_jax", "artefact"), "x", "aira_jax.artefact is no known key .did you mean artifact"),
+        (("aira_jax", "artefact"), "x", "aira_jax.artefact is no known key .did you mean .artifact"),
     ],
 )
 def test_a_wrong_value_in_the_metadata_is_named(path, value, message):
