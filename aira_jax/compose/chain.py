@@ -85,10 +85,6 @@ class Chain:
     def pattern(self) -> Pattern:
         return self.base.result.pattern
 
-    @property
-    def lower_is_better(self) -> bool:
-        return self.groups[0].entries[0].lower_is_better
-
     def chosen(self, scale: str) -> Scaled:
         """The base at `scale` by the chosen method."""
         return next(s for s in self.scaled if s.scale == scale and s.chosen)

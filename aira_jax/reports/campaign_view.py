@@ -42,7 +42,6 @@ class RankedRow:
     proposals: int
     agents: str
     cluster: int
-    votes: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +87,7 @@ def heats(chain: Chain) -> tuple[Heat, ...]:
         ),
         Heat(
             "The voters",
-            f"{len(members)} patterns of the best cluster, with the weight of their votes",
+            f"{len(members)} patterns of the best cluster of their task, with the weight of their votes",
             _shares([v.pattern for v in members], weights, primitives),
         ),
     )
@@ -107,11 +106,10 @@ def _shares(
 
 def tasks(chain: Chain) -> tuple[TaskView, ...]:
     """Every task with its best patterns and its clusters; marks link to the lines of the table."""
-    voters = {v.pattern.canonical() for v in chain.base.result.members}
-    return tuple(_task(group, voters, before=BEST * i) for i, group in enumerate(chain.groups))
+    return tuple(_task(group, before=BEST * i) for i, group in enumerate(chain.groups))
 
 
-def _task(group: Group, voters: set[str], before: int) -> TaskView:
+def _task(group: Group, before: int) -> TaskView:
     rows = tuple(
         RankedRow(
             target=before + place + 1,
@@ -124,7 +122,6 @@ def _task(group: Group, voters: set[str], before: int) -> TaskView:
             proposals=entry.proposals,
             agents=", ".join(entry.agents),
             cluster=group.cluster(place) + 1,
-            votes=entry.pattern in voters,
         )
         for place, entry in enumerate(group.entries[:BEST])
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from aira_jax.compose import flops
 from aira_jax.compose.chain import Chain, Scaled
 from aira_jax.compose.collect import Collection
+from aira_jax.patterns import parse
 from aira_jax.reports.campaign_view import billions
 from aira_jax.reports.numbers import number
 
@@ -22,14 +23,17 @@ def collected(collection: Collection) -> Iterator[str]:
 def elected(chain: Chain) -> Iterator[str]:
     """What the ranking and the vote gave."""
     base, result = chain.base, chain.base.result
+    yield f"2  rank         by {base.score} scores: {base.coverage}"
     for group in chain.groups:
         best = group.entries[0]
-        yield f"2  rank         {len(group.entries)} patterns by their {base.score} score ({base.coverage})"
-        yield f"                best {number(best.score)}  {best.pattern}  {group.task}"
-        yield f"                {chain.clusters} clusters of {', '.join(map(str, group.clusters))}: {chain.why}"
-    yield f"3  aggregate    {len(result.members)} patterns of the best cluster vote layer by layer ({result.method}):"
+        yield f"                {len(group.entries)} patterns on {group.task}"
+        yield f"                best {number(best.score)} {parse(best.pattern).pretty()}"
+        yield f"                clusters of {', '.join(map(str, group.clusters))} patterns"
+    yield f"                {chain.clusters} clusters {chain.why}"
+    yield f"3  aggregate    {len(result.members)} patterns of the best cluster vote layer by layer ({result.method})"
     yield f"                {result.pattern.pretty()}"
-    yield f"                {base.evaluated}"
+    hint = "" if result.evaluated else " with scripts/evaluate_pattern.py"
+    yield f"                {base.evaluated}{hint}"
     if len(result.members) < FEW:
         yield "                so few voters make an example of the method, no finding"
     near = chain.nearest

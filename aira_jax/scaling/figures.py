@@ -43,7 +43,11 @@ def pareto(points: Sequence[Point], table: BlockTable) -> Figure:
                      alpha=[1.0 if p in best else 0.35 for p in of_space])  # fmt: skip
     axes.step([p.latency_ms for p in best], [p.loss for p in best], where="post", color="#838b96", lw=1, zorder=0)
     for p, above in _labels(sorted(known, key=lambda p: (p not in best, p.loss, p.latency_ms))):
-        leader = {"arrowstyle": "-", "color": "#d3d0c7", "lw": 0.6} if abs(above - _ABOVE) > _LINE else None
+        leader = (
+            {"arrowstyle": "-", "color": "#d3d0c7", "lw": 0.6, "relpos": (0, 0.5)}
+            if abs(above - _ABOVE) > _LINE
+            else None
+        )
         axes.annotate(_short(p.name), (p.latency_ms, p.loss), (7, above), textcoords="offset points", fontsize=6.5,
                       va="center", arrowprops=leader, color="#1d2127" if p in best else "#838b96")  # fmt: skip
     axes.margins(x=0.06)

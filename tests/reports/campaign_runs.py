@@ -9,18 +9,19 @@ TASKS = {2: "NeuralArchitectureSearchMAD2PrimitivesAccuracy", 3: "NeuralArchitec
 PRIMITIVES = {2: ("A", "M"), 3: ("Mb", "M", "A")}
 
 
-def write(workdir, *, patterns=0, fixed=(), seed=0, space=2, agent="greedy-opus"):
+def write(workdir, *, patterns=0, fixed=(), seed=0, space=2, agent="greedy-opus", task=None, lower_is_better=False):
     """A run over `fixed` patterns (scores falling by 0.1) or random ones (near an alternation is good).
 
     Returns `workdir`.
     """
-    folder = Path(workdir) / TASKS[space] / agent.replace("/", "_") / f"seed_{seed}"
+    task = task or TASKS[space]
+    folder = Path(workdir) / task / agent.replace("/", "_") / f"seed_{seed}"
     log = EventLog(folder, fsync=False)
-    head = {"task": TASKS[space], "task_sha": "", "profile": "smoke", "agent": agent, "seed": seed}
+    head = {"task": task, "task_sha": "", "profile": "smoke", "agent": agent, "seed": seed}
     config = {**head, "llm": {"backend": "anthropic", "model": "m"}, "policy": {"name": "greedy"}, "eval": {}}
     log.append(
-        Kind.RUN_START, run_id="0", lower_is_better=False, metric="M", code_version="1", config=config | {"budget": {}},
-        **head,
+        Kind.RUN_START, run_id="0", lower_is_better=lower_is_better, metric="M", code_version="1",
+        config=config | {"budget": {}}, **head,
     )  # fmt: skip
     log.append(Kind.SESSION_START, pid=1, host="h", resumed=False, purpose="search", config_changes={})
     steps = [(text, 0.9 - 0.1 * i) for i, text in enumerate(dict.fromkeys(fixed))]

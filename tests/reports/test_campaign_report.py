@@ -126,6 +126,20 @@ def test_every_plot_is_a_png_and_an_svg(written):
         assert "<svg" in (plots / f"{name}.svg").read_text()
 
 
+def test_every_task_votes_with_a_cluster_of_its_own(tmp_path):
+    for task in ("NeuralArchitectureSearchMAD2PrimitivesAccuracy", "NeuralArchitectureSearchDCLM2PrimitivesLoss"):
+        campaign_runs.write(tmp_path, patterns=30, task=task, lower_is_better=task.endswith("Loss"))
+    found = follow(tmp_path)
+    views = {view.task: view for view in campaign_view.tasks(found)}
+    assert len(views) == 2
+    firsts = [[row.score for row in view.best] for view in views.values()]
+    assert firsts[0] == sorted(firsts[0])  # the loss of DCLM: the lowest first
+    assert firsts[1] == sorted(firsts[1], reverse=True)
+    assert len(found.base.result.members) == sum(group.clusters[0] for group in found.groups)
+    targets = [row.target for view in views.values() for row in view.best]
+    assert len(set(targets)) == len(targets)
+
+
 class Page(html.parser.HTMLParser):
     """Elements, ids and links, and whether tags nest."""
 
