@@ -60,6 +60,11 @@ DUAL: dict[str, type[nn.Module]] = {
     "mega_chunk": MegaChunkDualEncoder,
     "mamba2": dual_encoder.Mamba2DualEncoder,
 }
+TASKS = {
+    "listops": {"vocab_size": 17, "num_classes": 10},
+    "text": {"vocab_size": 257, "num_classes": 2},
+    "retrieval": {"vocab_size": 257, "num_classes": 2},
+}
 PUBLISHED_SIZES: dict[tuple[str, str], dict[str, int]] = {
     ("s5", "listops"): {"emb_dim": 128, "num_layers": 8},
     ("s5", "text"): {"emb_dim": 256, "num_layers": 6},
@@ -68,7 +73,18 @@ PUBLISHED_SIZES: dict[tuple[str, str], dict[str, int]] = {
     ("mega", "text"): {"emb_dim": 128, "num_layers": 4, "mlp_dim": 256},
     ("mega", "retrieval"): {"emb_dim": 128, "num_layers": 6, "mlp_dim": 256},
 }
-"""The sizes of the published models of arXiv 2208.04933 and arXiv 2209.10655 (offered arguments only)."""
+
+
+def published(name: str, task: str) -> nn.Module:
+    """The model of the size its authors published: s5 (arXiv 2208.04933) or mega (arXiv 2209.10655).
+
+    `task` is "listops", "text" or "retrieval". Raises: ValueError for a pair without published sizes.
+    """
+    if (name, task) not in PUBLISHED_SIZES:
+        known = ", ".join(f"{a} {b}" for a, b in PUBLISHED_SIZES)
+        raise ValueError(f"no published sizes of encoder {name!r} for task {task!r}; known: {known}")
+    kind = dual(name) if task == "retrieval" else single(name)
+    return kind(**TASKS[task], **PUBLISHED_SIZES[name, task])
 
 
 def single(name: str) -> type[nn.Module]:

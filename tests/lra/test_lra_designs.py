@@ -11,7 +11,7 @@ import lra_draw as draw
 import numpy as np
 import pytest
 
-from lra import designs
+from lra import designs, encoders
 from lra.designs.listops_bi_svr import model as bi_svr
 from lra.designs.listops_dwconv_bilinattn import model as dwconv
 from lra.designs.mega import model as mega
@@ -57,10 +57,14 @@ def test_the_docstring_states_the_count_and_the_published_score(name):
     assert "table 14" in text
 
 
-def test_s5_has_the_sizes_of_its_paper():
-    assert draw.parameters(s5.CustomEncoder(17, 10)) == 187_978
-    assert draw.parameters(s5.CustomEncoder(257, 2, emb_dim=256, num_layers=6)) == 1_352_130
-    assert draw.parameters(s5.CustomDualEncoder(257), sequences=2) == 792_322
+@pytest.mark.parametrize("task, expected", [("listops", 187_978), ("text", 1_352_130), ("retrieval", 792_322)])
+def test_s5_has_the_size_of_its_paper(task, expected):
+    assert draw.parameters(encoders.published("s5", task), 1 + (task == "retrieval")) == expected
+
+
+def test_sizes_that_nobody_published_are_refused():
+    with pytest.raises(ValueError, match="no published sizes of encoder 'lru' for task 'text'"):
+        encoders.published("lru", "text")
 
 
 @pytest.mark.parametrize("name", designs.names())
@@ -96,15 +100,17 @@ def test_padding_does_not_change_the_logits(name):
 
 
 @pytest.mark.parametrize("module", [bi_svr, bi_ssm])
-@pytest.mark.parametrize("reverse", [False, True])
-def test_the_gated_scan_equals_the_recurrence(module, reverse):
+def test_the_gated_scan_equals_the_recurrence_in_both_directions(module):
     draws = np.random.default_rng(0)
     a, u = draws.uniform(0, 1, (2, 64, 3)), draws.standard_normal((2, 64, 3))
-    expected, state = np.zeros_like(u), np.zeros((2, 3))
-    for t in range(64)[:: -1 if reverse else 1]:
-        expected[:, t] = state = a[:, t] * state + u[:, t]
-    got = jax.jit(functools.partial(module.scan, reverse=reverse))(a.astype(np.float32), u.astype(np.float32))
-    assert np.abs(got - expected).max() <= 1e-5
+    both = jax.jit(lambda *x: [module.scan(*x), module.scan(*x, reverse=True)])
+    for got, order in zip(
+        both(a.astype(np.float32), u.astype(np.float32)), (range(64), range(63, -1, -1)), strict=True
+    ):
+        expected, state = np.zeros(u.shape), np.zeros((2, 3))
+        for t in order:
+            expected[:, t] = state = a[:, t] * state + u[:, t]
+        assert np.abs(got - expected).max() <= 1e-5
 
 
 @pytest.mark.parametrize("reverse", [False, True])
