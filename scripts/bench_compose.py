@@ -1,4 +1,4 @@
-"""Times the arithmetic part of AIRA-Compose: start to end of its scripts, and aggregation in one process.
+"""Times the arithmetic part of AIRA-Compose: its scripts from start to end, aggregation, Bayesian proposals.
 
 python scripts/bench_compose.py --patterns=2500
 """
@@ -9,11 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 from absl import flags
 
 from aira_jax import cli
 from aira_jax.compose.aggregate import METHODS, aggregate, outcomes
 from aira_jax.compose.voters import rank
+from aira_jax.controls import bo
+from aira_jax.controls.trials import Region, Trial
 from aira_jax.patterns import PRIMITIVES
 
 _PATTERNS = flags.DEFINE_integer("patterns", 2500, "Patterns of 16 layers to aggregate.", lower_bound=50)
@@ -36,6 +39,11 @@ def main(argv):
     for method in METHODS:
         _report(f"aggregate {method}", lambda m=method: aggregate(patterns, scores, method=m))
     _report("every outcome", lambda: outcomes([rank(patterns, scores)]))
+    for primitives in (PRIMITIVES[:2], PRIMITIVES):
+        region = Region(primitives, 16)
+        draws = np.random.default_rng(0)
+        trials = [Trial(p, len(p.runs()) + draws.standard_normal()) for p in (region.sample(draws) for _ in range(100))]
+        _report(f"bo, 100 x {'/'.join(primitives)}", lambda r=region, t=trials, g=draws: bo.propose(r, t, (), g))
 
 
 def _report(name, call):

@@ -16,7 +16,10 @@ from aira_jax.controls import bo, incremental, methods, moves, trials
 from aira_jax.controls.study import Study
 from aira_jax.controls.trials import Exhausted, Method, Options, Region, Trial
 from aira_jax.patterns import Pattern, hamming, parse
+from aira_jax.proxies import fidelity
 from aira_jax.search import run, session
+from aira_jax.tasks import compose
+from aira_jax.tasks.evaluation import SubmissionError
 
 pytest.importorskip("sklearn", reason="Bayesian optimisation needs the extra `bo` (scikit-learn)")
 
@@ -269,6 +272,21 @@ def test_controls_that_cannot_work_are_refused_before_a_run_begins(lab, tmp_path
     with pytest.raises(ValueError, match=message):
         control_lab.search(tmp_path, backend, 5, **options)
     assert not list(tmp_path.rglob("events.jsonl"))
+
+
+def test_the_evaluator_admits_shorter_patterns_only_where_the_search_says_so(tmp_path, monkeypatch):
+    space = compose.PatternSpace(("A", "M"), "16A")
+    (tmp_path / "submission.csv").write_text("architecture\n6A\n")
+    with pytest.raises(SubmissionError, match="16 layers required, got 6"):
+        space.read(tmp_path / "submission.csv")
+    assert compose.scaled(fidelity.get("paper"), parse("6A")).d == 128
+    monkeypatch.setenv(compose.MIN_LAYERS, "6")
+    monkeypatch.setenv(compose.WIDTH_SCALING, "1")
+    assert space.read(tmp_path / "submission.csv") == parse("6A")
+    assert [compose.scaled(fidelity.get("smoke"), parse(p)).d for p in ("6A", "16A")] == [48, 128]
+    (tmp_path / "submission.csv").write_text("architecture\n5A\n")
+    with pytest.raises(SubmissionError, match="16 layers required, got 5"):
+        space.read(tmp_path / "submission.csv")
 
 
 def test_trials_without_quality_are_never_the_best():
