@@ -10,7 +10,7 @@ The parts are `campaign` (ranking and vote), `extrapolate` (size) and `flops` (p
 import dataclasses
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aira_jax import patterns
 from aira_jax.compose import campaign, extrapolate, kmeans, ranking, zoo
@@ -23,7 +23,7 @@ from aira_jax.compose.ranking import AgentReport, Entry
 from aira_jax.patterns import Pattern
 
 CLUSTERS = 3  # of the paper
-MANY = 24  # distinct scores from which on a third of them is more than a handful
+FEW = 5  # fewer voters than this are an example of the method, no finding
 STACK_LAYERS = 6  # bases of at most so many layers are stacked
 
 
@@ -120,7 +120,8 @@ def follow(
     """The whole chain after `collect`. `choice.clusters` is replaced by `clusters`.
 
     Args:
-      clusters: k of the k-means whose best cluster votes; None: 3 as in the paper, or 2 where 3 would leave a handful.
+      clusters: k of the k-means whose best cluster votes; None: 3 as in the paper, or fewer where the best of them
+        would hold fewer than 5 patterns.
       method: None takes `suggested`; where that misses the target by more than 10 %, the one that comes closest.
 
     Raises ValueError as `campaign.base_pattern` does; a scale that no method reaches is reported, not raised.
@@ -167,16 +168,21 @@ def _groups(entries: Sequence[Entry]) -> dict[str, tuple[Entry, ...]]:
     return {task: tuple(entry for entry in entries if entry.task == task) for task in tasks}
 
 
-def _clusters(groups: dict[str, tuple[Entry, ...]], wanted: int | None) -> tuple[int, str]:
+def _clusters(groups: Mapping[str, tuple[Entry, ...]], wanted: int | None) -> tuple[int, str]:
     """How many clusters, and why."""
     if wanted:
         return wanted, "as asked for"
-    distinct = min((len({entry.score for entry in entries}) for entries in groups.values()), default=0)
-    if distinct >= MANY:
-        return CLUSTERS, "as in the paper"
-    number = max(1, min(2, distinct))
-    few = f"{distinct} distinct scores would leave few voters in the best of them"
-    return number, f"instead of the paper's {CLUSTERS}: {few}"
+    for number in range(CLUSTERS, 1, -1):
+        if all(_enough(task, entries, number) for task, entries in groups.items()):
+            why = f"the best of {number + 1} would hold fewer than {FEW} patterns"
+            return number, "as in the paper" if number == CLUSTERS else why
+    return 1, f"all vote, because the best of 2 clusters would hold fewer than {FEW} patterns"
+
+
+def _enough(task: str, entries: tuple[Entry, ...], clusters: int) -> bool:
+    """Whether the best cluster holds more than a handful."""
+    distinct = len({entry.score for entry in entries})
+    return distinct >= clusters and _clustered(task, entries, clusters).clusters[0] >= FEW
 
 
 def _clustered(task: str, entries: tuple[Entry, ...], clusters: int) -> Group:

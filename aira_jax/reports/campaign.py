@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from aira_jax.compose import collect, flops
-from aira_jax.compose.chain import Chain
+from aira_jax.compose.chain import FEW, Chain
 from aira_jax.patterns import parse
 from aira_jax.reports import campaign_view, page_frame
 
@@ -49,6 +49,7 @@ def render(chain: Chain) -> str:
         models=campaign_view.models(chain),
         progress=campaign_view.progress(chain),
         provenance=campaign_view.provenance(chain),
+        few=FEW,
         budgets=flops.BUDGETS,
         pretty=lambda text: parse(text).pretty(),
     )

@@ -3,19 +3,20 @@
 from collections.abc import Iterator
 
 from aira_jax.compose import flops
-from aira_jax.compose.chain import Chain, Scaled
+from aira_jax.compose.chain import FEW, Chain, Scaled
 from aira_jax.compose.collect import Collection
 from aira_jax.patterns import parse
 from aira_jax.reports.campaign_view import billions
 from aira_jax.reports.numbers import number
 
-FEW = 5  # voters
-
 
 def collected(collection: Collection) -> Iterator[str]:
     """What was read."""
     unique = len({row.pattern for row in collection.rows})
-    yield f"1  collect      {len(collection.rows)} scored steps of {len(collection.runs)} runs hold {unique} patterns"
+    yield (
+        f"1  collect      {_many(len(collection.rows), 'step')} of {_many(len(collection.runs), 'run')} "
+        f"with {_many(unique, 'pattern')}"
+    )
     for run in collection.skipped:
         yield f"                left out {run.path}: {run.reason}"
 
@@ -26,11 +27,11 @@ def elected(chain: Chain) -> Iterator[str]:
     yield f"2  rank         by {base.score} scores: {base.coverage}"
     for group in chain.groups:
         best = group.entries[0]
-        yield f"                {len(group.entries)} patterns on {group.task}"
+        yield f"                {_many(len(group.entries), 'pattern')} on {group.task}"
         yield f"                best {number(best.score)} {parse(best.pattern).pretty()}"
-        yield f"                clusters of {', '.join(map(str, group.clusters))} patterns"
-    yield f"                {chain.clusters} clusters {chain.why}"
-    yield f"3  aggregate    {len(result.members)} patterns of the best cluster vote layer by layer ({result.method})"
+        yield f"                clusters of {', '.join(map(str, group.clusters))}"
+    yield f"                {_many(chain.clusters, 'cluster')}: {chain.why}"
+    yield f"3  aggregate    {_many(len(result.members), 'voter')} of the best cluster, layer by layer ({result.method})"
     yield f"                {result.pattern.pretty()}"
     hint = "" if result.evaluated else " with scripts/evaluate_pattern.py"
     yield f"                {base.evaluated}{hint}"
@@ -64,3 +65,7 @@ def _model(model: Scaled, budget: str) -> Iterator[str]:
     )
     for note in model.fit.warnings:
         yield f"                note: {note}"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"

@@ -9,8 +9,10 @@ TASKS = {2: "NeuralArchitectureSearchMAD2PrimitivesAccuracy", 3: "NeuralArchitec
 PRIMITIVES = {2: ("A", "M"), 3: ("Mb", "M", "A")}
 
 
-def write(workdir, *, patterns=0, fixed=(), seed=0, space=2, agent="greedy-opus", task=None, lower_is_better=False):
-    """A run over `fixed` patterns (scores falling by 0.1) or random ones (near an alternation is good).
+def write(
+    workdir, *, patterns=0, fixed=(), scores=(), seed=0, space=2, agent="greedy-opus", task=None, lower_is_better=False
+):
+    """A run over `fixed` patterns (with `scores`, or falling by 0.1), or random ones: near an alternation is good.
 
     Returns `workdir`.
     """
@@ -24,7 +26,8 @@ def write(workdir, *, patterns=0, fixed=(), seed=0, space=2, agent="greedy-opus"
         config=config | {"budget": {}}, **head,
     )  # fmt: skip
     log.append(Kind.SESSION_START, pid=1, host="h", resumed=False, purpose="search", config_changes={})
-    steps = [(text, 0.9 - 0.1 * i) for i, text in enumerate(dict.fromkeys(fixed))]
+    falling = (0.9 - 0.1 * i for i in range(len(fixed)))
+    steps = list(zip(fixed, scores or falling, strict=True))
     for node, (text, value) in enumerate(steps or _random(patterns, seed, PRIMITIVES[space])):
         _step(log, node, text, value)
     log.append(Kind.STOP, reason="steps", detail="")
