@@ -1,6 +1,5 @@
 """Names the way in which an execution failed."""
 
-import ast
 import enum
 import math
 import re
@@ -8,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from aira_jax.sandbox.base import Execution, Status
+from aira_jax.sandbox.syntax import syntax_error
 
 
 class FailureClass(enum.StrEnum):
@@ -56,19 +56,6 @@ _EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*(?P<name>[A-Z]\w*)(?:: (?P<text>.*
 _EXCEPTION_ENDS = ("Error", "Exception", "Exit", "Interrupt", "Iteration", "Warning", "Group")
 _SYNTAX_NAMES = frozenset({"SyntaxError", "IndentationError", "TabError"})
 _IMPORT_NAMES = frozenset({"ImportError", "ModuleNotFoundError"})
-
-
-def syntax_error(files: Mapping[str, str]) -> str | None:
-    """The first Python file that does not parse, as "path:line: message"; nothing is run."""
-    for path, text in sorted(files.items()):
-        if path.endswith(".py"):
-            try:
-                ast.parse(text, path)
-            except SyntaxError as error:
-                return f"{path}:{error.lineno or 1}: {error.msg}"
-            except ValueError as error:  # NUL bytes
-                return f"{path}:1: {error}"
-    return None
 
 
 def final_exception(output: str) -> tuple[str, str] | None:

@@ -7,6 +7,8 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 
+from aira_jax.sandbox import syntax
+
 PROCESS_AND_NETWORK = (
     "socket", "subprocess", "multiprocessing", "pty", "ctypes", "urllib", "http", "requests", "httpx", "aiohttp",
     "ftplib", "os.system", "os.popen", "os.fork", "os.forkpty", "os.exec", "os.spawn", "os.posix_spawn",
@@ -27,7 +29,7 @@ def scan(files: Mapping[str, str], exclusive: bool = False) -> list[str]:
     """
     found = set()
     for path, text in files.items():
-        for line, warning in _scan_python(text, exclusive) if path.endswith(".py") else _scan_text(text):
+        for line, warning in _scan_python(path, text, exclusive) if path.endswith(".py") else _scan_text(text):
             found.add((path, line, warning))
     return [f"{path}:{line}: {warning}" for path, line, warning in sorted(found)]
 
@@ -38,10 +40,10 @@ def _scan_text(text: str) -> Iterator[tuple[int, str]]:
             yield number, f"names {match[0]!r}"
 
 
-def _scan_python(text: str, exclusive: bool) -> Iterator[tuple[int, str]]:
+def _scan_python(path: str, text: str, exclusive: bool) -> Iterator[tuple[int, str]]:
     try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):  # its class is syntax: it will not run
+        tree = syntax.parsed(text, path)
+    except SyntaxError:  # its class is syntax: it will not run
         return
     names: dict[str, str] = {}
     for node in ast.walk(tree):

@@ -77,7 +77,7 @@ def _files(mounts: tuple[Mount, ...]) -> list[Path]:
 
 
 def disarm(workdir: Path) -> None:
-    """Removes temporary files, links, pipes, sockets and set-user-id bits that a program left; opens closed folders.
+    """Removes temporary files, links, pipes, sockets and set-user-id bits that a program left; opens what it closed.
 
     Whoever reads the results, or mounts them beside labels for a trusted program, then meets plain files only.
     """
@@ -90,6 +90,6 @@ def disarm(workdir: Path) -> None:
                 os.chmod(path, kind | 0o700)
             elif not stat.S_ISREG(kind):
                 os.unlink(path)
-            elif kind & (stat.S_ISUID | stat.S_ISGID):
-                os.chmod(path, kind & 0o777)
+            elif kind & (stat.S_ISUID | stat.S_ISGID) or not kind & stat.S_IRUSR:
+                os.chmod(path, kind & 0o777 | stat.S_IRUSR)
     shutil.rmtree(workdir / TMP, ignore_errors=True)

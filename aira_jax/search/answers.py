@@ -15,15 +15,15 @@ A fence without a path is the task's artifact, if there is one such fence only; 
 is transparent. `<think>...</think>` outside of blocks is dropped, and so is everything before a lone `</think>`.
 """
 
-import ast
 import dataclasses
 import enum
 import functools
 import hashlib
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
+
+from aira_jax.sandbox.syntax import syntax_error
 
 MAX_FILES = 64
 MAX_FILE_BYTES = 256 * 1024
@@ -109,7 +109,7 @@ def parse(
     if any(files == parent for parent in parents):
         raise AnswerError("no change: the answer leaves every file as it is in the parent; change at least one")
     edit_mode = EditMode.EDIT if edits else EditMode.FULL
-    return Candidate(plan, files, candidate_sha(files), edit_mode, _syntax_error(files))
+    return Candidate(plan, files, candidate_sha(files), edit_mode, syntax_error(files))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -333,19 +333,3 @@ def _check_limits(files: Mapping[str, str]) -> None:
         folder = next((other for other in files if path.startswith(other + "/")), None)
         if folder is not None:
             raise AnswerError(f"{folder} is a file, so {path} cannot lie in it")
-
-
-def _syntax_error(files: Mapping[str, str]) -> str | None:
-    """The first problem of the first .py file that Python cannot parse."""
-    for path in sorted(files):
-        if not path.endswith(".py"):
-            continue
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                ast.parse(files[path], path)
-        except SyntaxError as error:
-            return f"{path}, line {error.lineno}: {type(error).__name__}: {error.msg}"
-        except (RecursionError, MemoryError):
-            return f"{path}: SyntaxError: nested too deeply for Python's parser"
-    return None

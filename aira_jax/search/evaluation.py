@@ -253,7 +253,8 @@ def failure(end: Record) -> Outcome:
     """What a failed execution means for its node. The candidate is not blamed for tampering's or the harness's ends."""
     blameless = end["failure_class"] in (FailureClass.INFRA, FailureClass.TAMPER)
     status = NodeStatus.FAILED if blameless else NodeStatus.BUGGY
-    message = (end["result"] or {}).get("message") or last_line(end)
+    told = (end["result"] or {}).get("message")  # candidate code may have written it: any JSON value
+    message = told if told and isinstance(told, str) else last_line(end)
     return Outcome(status, failure_class=end["failure_class"] or FailureClass.EXIT, message=message)
 
 

@@ -198,8 +198,7 @@ class Executor:
             execution = self._execute(slot, phase, job)
             cut = axis if execution.killed_for in ("wall", "cpu") else None
             if phase.carry is not None and execution.status is Status.OK:
-                (workdir / PREDICTIONS).mkdir(exist_ok=True)
-                os.replace(workdir / PREDICTIONS, phase.carry)
+                _carry(workdir / PREDICTIONS, phase.carry)
             record = self._end(phase, job, execution, cut)
         if cut:
             raise StopSearch(cut.removesuffix("_s"), f"the budget ended node {phase.node}'s {phase.phase}")
@@ -311,13 +310,25 @@ class Executor:
             shutil.rmtree(workdir, ignore_errors=True)
 
 
+def _carry(folder: Path, target: Path) -> None:
+    """Moves what a fit wrote to where the score finds it, over what a session that died has left there.
+
+    A fit that made no folder, or something else of that name, leaves an empty one.
+    """
+    if not folder.is_dir():
+        folder.unlink(missing_ok=True)
+        folder.mkdir()
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(folder, target)
+
+
 def read_result(path: Path) -> dict[str, Any] | None:
-    """The evaluator's result object, None when there is no readable one."""
+    """The result object, None when there is no readable one. A program that nobody trusts may have written it."""
     try:
         if path.is_symlink() or path.stat().st_size > RESULT_BYTES:
             return None
         value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

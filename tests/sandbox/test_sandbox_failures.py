@@ -9,7 +9,8 @@ import pytest
 
 from aira_jax.sandbox import make
 from aira_jax.sandbox.base import Execution, Job, Limits, Status
-from aira_jax.sandbox.failures import OF_THE_PROGRAM, FailureClass, Program, classify, final_exception, syntax_error
+from aira_jax.sandbox.failures import OF_THE_PROGRAM, FailureClass, Program, classify, final_exception
+from aira_jax.sandbox.syntax import syntax_error
 
 BROKEN = Path(__file__).parent / "broken"
 FAILED = Execution(Status.FAIL, 1, None, 1.0, 1.0, 0, "", "", 0)
@@ -43,9 +44,10 @@ def test_each_broken_program_yields_exactly_its_class(tmp_path, name):
 
 def test_syntax_is_found_without_running_anything():
     text = (BROKEN / "syntax.py.txt").read_text()
-    assert syntax_error({"a.py": "x = 1", "model.py": text}) == "model.py:3: '(' was never closed"
+    assert syntax_error({"a.py": "x = 1", "model.py": text}) == "model.py, line 3: SyntaxError: '(' was never closed"
     assert syntax_error({"notes.txt": text, "a.py": "x = 1"}) is None
     assert "null bytes" in syntax_error({"a.py": "x = 1\0"})
+    assert "nested too deeply" in syntax_error({"a.py": "x" + ".y" * 5000})
 
 
 @pytest.mark.parametrize(

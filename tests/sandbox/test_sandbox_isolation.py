@@ -35,6 +35,13 @@ def test_secrets_are_absent_from_the_environment(lab, monkeypatch):
     assert seen["HF_HUB_OFFLINE"] == "1"
 
 
+def test_code_in_the_work_directory_s_user_site_is_not_run(lab):
+    site = f".local/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages/usercustomize.py"
+    base = getattr(sys, "_base_executable", sys.executable)  # a virtual environment has no user site to begin with
+    execution = lab.run("print('mine')", python=(base, "-c"), files={site: "print('the candidate')"})
+    assert execution.output == "mine\n"
+
+
 def test_environment_is_an_allow_list():
     parent = {
         "PATH": "/bin",

@@ -177,13 +177,18 @@ def test_links_pipes_and_closed_folders_are_gone_before_anyone_reads_the_results
         os.mkfifo("out/pipe")
         open("out/result", "w").write("kept")
         os.chmod("out/result", 0o4755)
+        open("out/shut", "w").close()
+        os.chmod("out/shut", 0)
         os.chmod("out/closed", 0)
         os.chmod("out", 0o500)
     """
     assert lab.run(source).status is Status.OK
     work = tmp_path / "work-1"
-    assert sorted(str(p.relative_to(work)) for p in work.rglob("*")) == ["out", "out/closed", "out/result"]
+    assert sorted(str(p.relative_to(work)) for p in work.rglob("*")) == [
+        *("out", "out/closed", "out/result", "out/shut")
+    ]
     assert (work / "out" / "result").stat().st_mode & 0o7000 == 0
+    assert (work / "out" / "shut").stat().st_mode & 0o400
     assert (tmp_path / "labels" / "y").read_text() == "1"
 
 

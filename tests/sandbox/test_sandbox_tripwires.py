@@ -24,6 +24,11 @@ def test_it_names(source, warning):
     assert any(warning in line for line in scan({"model.py": source}))
 
 
+@pytest.mark.parametrize("source", ["f(", "x = 1\0", "-" * 50_000 + "1", "x" + ".y" * 5000])
+def test_code_that_cannot_be_parsed_has_no_warnings(source):
+    assert scan({"model.py": source}) == []
+
+
 def test_clocks_count_only_in_exclusive_tasks():
     source = "import time\nfrom datetime import datetime as d\ntime.perf_counter()\nd.now()"
     assert scan({"train.py": source}) == []

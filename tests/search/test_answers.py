@@ -214,8 +214,8 @@ def test_a_syntax_error_is_a_flag_and_no_refusal(code, words):
 
 
 def test_deep_nesting_is_a_syntax_error_and_a_bad_escape_is_none():
-    deep = "(" * 5000 + ")" * 5000
-    assert parse(f"```path=model.py\n{deep}\n```", (PARENT,), TASK).syntax_error
+    for deep in ("(" * 5000 + ")" * 5000, "-" * 50_000 + "1", "x" + ".y" * 5000):
+        assert parse(f"```path=model.py\n{deep}\n```", (PARENT,), TASK).syntax_error
     assert parse("```path=model.py\ns = '\\d'\n```", (PARENT,), TASK).syntax_error is None
 
 

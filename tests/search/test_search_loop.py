@@ -237,8 +237,9 @@ def test_four_bad_answers_are_a_failed_node_and_the_search_goes_on(lab, tmp_path
     assert second.is_good
 
 
-def test_a_syntax_error_is_found_without_running_anything(lab, tmp_path):
-    text = "Broken.\n\n``` path=helper.py\ndef f(:\n```\n"
+@pytest.mark.parametrize("code", ["def f(:", "x" + ".y" * 5000], ids=["wrong", "too deep"])
+def test_a_syntax_error_is_found_without_running_anything(lab, tmp_path, code):
+    text = f"Broken.\n\n``` path=helper.py\n{code}\n```\n"
     file = replay_file(tmp_path / "r.jsonl", [{"operator": "draft", "completion": text}])
     done = search(tmp_path, budget__steps=1, llm__backend="replay", llm__path=file)
     node = tree(done.folder).nodes[0]

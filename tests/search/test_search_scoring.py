@@ -187,6 +187,18 @@ def test_a_crash_between_fit_and_score_fits_again_only_when_the_predictions_are_
     assert tree(folder).fingerprint() == tree(whole.folder).fingerprint()
 
 
+def test_predictions_that_nobody_scored_give_way_to_new_ones(fitted, tmp_path):
+    stale = tmp_path / "runs" / ".work" / "ToyNumbersAccuracy-greedy-replay-seed_0" / "0000-validation-0"
+    stale.mkdir(parents=True)
+    (stale / "old.txt").touch()
+    read = []
+    fitted.before = lambda job, flags: read.extend(
+        path.name for mount in job.mounts if mount.target == "predictions" for path in mount.source.iterdir()
+    )
+    assert tree(search(tmp_path, **drafts(tmp_path, 0.5)).folder).nodes[0].is_good
+    assert read == ["p.txt"]
+
+
 SOLUTION = """
 open("answer.txt", "w").write("x=0.600000\\n")
 print("Accuracy: 0.2")
