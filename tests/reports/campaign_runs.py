@@ -10,7 +10,17 @@ PRIMITIVES = {2: ("A", "M"), 3: ("Mb", "M", "A")}
 
 
 def write(
-    workdir, *, patterns=0, fixed=(), scores=(), seed=0, space=2, agent="greedy-opus", task=None, lower_is_better=False
+    workdir,
+    *,
+    patterns=0,
+    fixed=(),
+    scores=(),
+    seed=0,
+    space=2,
+    agent="greedy-opus",
+    task=None,
+    lower_is_better=False,
+    profile="smoke",
 ):
     """A run over `fixed` patterns (with `scores`, or falling by 0.1), or random ones: near an alternation is good.
 
@@ -19,7 +29,7 @@ def write(
     task = task or TASKS[space]
     folder = Path(workdir) / task / agent.replace("/", "_") / f"seed_{seed}"
     log = EventLog(folder, fsync=False)
-    head = {"task": task, "task_sha": "", "profile": "smoke", "agent": agent, "seed": seed}
+    head = {"task": task, "task_sha": "", "profile": profile, "agent": agent, "seed": seed}
     config = {**head, "llm": {"backend": "anthropic", "model": "m"}, "policy": {"name": "greedy"}, "eval": {}}
     log.append(
         Kind.RUN_START, run_id="0", lower_is_better=lower_is_better, metric="M", code_version="1",

@@ -76,6 +76,15 @@ def test_clusters_that_were_asked_for_are_never_replaced(few):
     assert follow(few, clusters=1).clusters == 1
 
 
+def test_runs_of_two_presets_are_refused_with_the_flag_that_mends_it(tmp_path):
+    for seed, profile in enumerate(("smoke", "cpu-s")):
+        campaign_runs.write(tmp_path, patterns=12, seed=seed, profile=profile)
+    with pytest.raises(ValueError, match=r"mixed presets(.|\n)*--profile=cpu-s or smoke"):
+        follow(tmp_path)
+    found = chain.follow(collect.collect([tmp_path]), Choice(preset="cpu-s"))
+    assert {row.preset for row in found.rows} == {"cpu-s"}
+
+
 @pytest.mark.parametrize(
     "base, method",
     [("2A-4M", Method.STACK), ("8A-8M", Method.STACK), ("2A-5M-2A-3M-A-3M", Method.STRETCH), ("A-M-A", Method.STACK)],
@@ -216,7 +225,7 @@ def test_the_script_prints_every_stage_and_does_not_import_jax(few, tmp_path):
 
 @pytest.mark.parametrize(
     "flag, message",
-    [("--extrapolate=strech", "did you mean stretch"), ("--profile=cpu", "unknown preset"), ("--runs=/x", "no folder")],
+    [("--extrapolate=strech", "did you mean stretch"), ("--profile=cpu", "unknown preset")],
 )
 def test_bad_input_ends_with_exit_2(few, tmp_path, flag, message):
     told = script(f"--runs={few}", f"--out={tmp_path}", flag)
