@@ -27,14 +27,16 @@ REPEATS = flags.DEFINE_integer(
 
 def main(argv: Sequence[str]) -> int:
     try:
-        scoring.score_run(RUN.value, when=WHEN.value, repeats=REPEATS.value)
+        done = scoring.score_run(RUN.value, when=WHEN.value, repeats=REPEATS.value)
     except events.DamagedLog as error:
         print(f"error: {error}", file=sys.stderr)
         return run.Exit.DAMAGED_LOG
     for node, score in sorted(TestScores.fold(events.read(RUN.value)).scores.items()):
         print(json.dumps({"node": node, "value": score.value, "status": score.status, "repeats": score.repeats}))
     print(derived.rebuild(RUN.value))
-    return run.Exit.DONE
+    if not done:
+        print("interrupted; run the same command again to score the rest", file=sys.stderr)
+    return run.Exit.DONE if done else run.Exit.INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -123,7 +123,8 @@ class Evaluator:
             if ends[-1]["status"] != "ok":
                 return Measurement(tuple(ends))
             files = {**files, **self.exported(ends[-1])}
-        ends.append(self._check(slot, node, files, recorded))
+        if not self._upstream:  # else only the test labels could tell more than that the artifact is there
+            ends.append(self._check(slot, node, files, recorded))
         if ends[-1]["status"] != "ok" or self.fitness is Fitness.SELF_REPORTED:
             return Measurement(tuple(ends))
         for seed in seeds:
@@ -141,6 +142,11 @@ class Evaluator:
         """The files that the candidate's own run wrote, none when it was not run."""
         ends = [end for end in measured.ends if end["phase"] == "candidate"]
         return self.exported(ends[-1]) if ends else {}
+
+    @property
+    def _upstream(self) -> bool:
+        """Whether the task has the original command line: one flag, the test split, a printed result block."""
+        return self.task.cli < 2
 
     def _must_run_candidate(self, files: Mapping[str, str]) -> bool:
         if self.fitness is Fitness.SELF_REPORTED:
@@ -199,6 +205,7 @@ class Evaluator:
             mounts=self.splits.mounts(split, trusted=program is Program.TRUSTED),
             program=program,
             hidden=(*self.splits.hidden, *self._hidden),
+            printed_metric=self.task.metric if self._upstream and program is Program.TRUSTED else None,
         )
 
     def _argv(self, split: str, stage: str, seed: int, limit_s: float) -> tuple[str, ...]:
@@ -212,6 +219,8 @@ class Evaluator:
             "time-limit-s": f"{limit_s:g}",
             "result-file": RESULT_FILE,
         }
+        if self._upstream:
+            flags = {"submission-file": self.task.artifact}
         script = str(self.task.folder / "evaluate.py")
         return (sys.executable, script, *(part for name, value in flags.items() for part in (f"--{name}", str(value))))
 

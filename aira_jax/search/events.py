@@ -167,7 +167,15 @@ class Blobs:
         return sha
 
     def get(self, sha: str) -> str:
-        return (self.folder / sha).read_bytes().decode()
+        """The text. Raises DamagedLog when it is missing or not the one that was stored."""
+        path = self.folder / sha
+        data = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(data).hexdigest() != sha:
+            raise DamagedLog(
+                f"{path} {'is damaged' if path.is_file() else 'is missing'}\n"
+                "    restore the file, or continue a branch that does without it: --truncate_at_seq=<its record's seq>"
+            )
+        return data.decode()
 
     def _write(self, target: Path, data: bytes) -> None:
         try:

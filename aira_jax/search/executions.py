@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import json
 import math
 import os
@@ -15,15 +16,17 @@ from typing import Any
 from aira_jax.sandbox.base import GIB, Execution, Job, Limits, Mount, Sandbox, Status
 from aira_jax.sandbox.failures import FailureClass, Program, classify
 from aira_jax.search.budget import Budget
-from aira_jax.search.events import Kind, Record
+from aira_jax.search.events import Kind, Record, WriteFailed
 from aira_jax.search.journal import Cancelled, Control, Journal, StopSearch
 from aira_jax.search.settings import Workers
+from aira_jax.tasks.evaluation import printed_value
 
 HEAD = TAIL = 2500  # characters of output in a record; the whole lies in a blob
 RESULT_FILE = "result.json"
 PREDICTIONS = "predictions"  # in a work directory: what fit writes and score reads
 RESULT_BYTES = 4 * 2**20
 DATA = ("data",)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Phase:
 
     `keep` names files (globs) of the work directory whose text the record keeps: what a candidate exports; `artifact`
     must be among them. `carry` is where the folder `predictions` of the work directory goes, for a later phase.
+    `printed_metric` is what to read from the printed result block, where the evaluator knows no result file.
     """
 
     node: int
@@ -56,6 +60,7 @@ class Phase:
     artifact: str | None = None
     hidden: tuple[Path, ...] = ()
     carry: Path | None = None
+    printed_metric: str | None = None
 
 
 class Slots:
@@ -207,7 +212,8 @@ class Executor:
         return record
 
     def _execute(self, slot: Slot, phase: Phase, job: Job) -> Execution:
-        running = self._sandbox.start(job)
+        with _stopping_on_a_full_disk(job.workdir):
+            running = self._sandbox.start(job)
         try:
             self._control.add(running)
             isolation = running.isolation
@@ -256,6 +262,8 @@ class Executor:
 
     def _end(self, phase: Phase, job: Job, execution: Execution, cut: str | None) -> Record:
         result = read_result(job.workdir / RESULT_FILE)
+        if phase.printed_metric is not None:
+            result = {"value": printed_value(execution.output, phase.printed_metric)}
         kept = self._kept(job.workdir, phase.keep) if phase.keep else None
         failure = None
         if not cut and execution.killed_for != "cancelled":
@@ -302,12 +310,24 @@ class Executor:
 
     @contextlib.contextmanager
     def _workdir(self, phase: Phase) -> Iterator[Path]:
-        self._scratch.mkdir(parents=True, exist_ok=True)
-        workdir = Path(tempfile.mkdtemp(dir=self._scratch, prefix=f"{phase.node:04d}-{phase.phase}-"))
+        with _stopping_on_a_full_disk(self._scratch):
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            workdir = Path(tempfile.mkdtemp(dir=self._scratch, prefix=f"{phase.node:04d}-{phase.phase}-"))
         try:
             yield workdir
         finally:
             shutil.rmtree(workdir, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _stopping_on_a_full_disk(folder: Path) -> Iterator[None]:
+    """Turns the errors of a disk that takes nothing more into WriteFailed: no candidate is to blame, the run stops."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise WriteFailed(folder, error) from error
+        raise
 
 
 def _carry(folder: Path, target: Path) -> None:

@@ -55,7 +55,7 @@ class Node:
     """One step of a search. A pending node (action logged, nothing committed) has status None.
 
     `reserved` is the most that its first call could cost: what the budget keeps back for it while it is pending.
-    `exported` are the files that the candidate's own run wrote (only when it was run for them).
+    `exported` are the files that the candidate's own run wrote (only when it, or its duplicate, was run for them).
     `key` is the task's canonical form of the candidate (else its sha): equal keys are the same candidate.
     `result` is the evaluator's result object of the validation score. `usd` is None when a call had no known price.
     """

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from aira_jax import choices
 from aira_jax import llm as llms
 from aira_jax.llm import control
 from aira_jax.llm.base import Operator, Role, Sampling
@@ -92,8 +93,8 @@ def search(
 def check(settings: Settings, task) -> None:
     """Raises ValueError for settings that cannot work, before anything is written."""
     if settings.profile not in task.profiles:
-        valid = ", ".join(task.profiles)
-        raise ValueError(f"config.profile={settings.profile!r} is no profile of {task.name}; valid: {valid}")
+        problem = f"config.profile={settings.profile!r} is no profile of {task.name}"
+        raise ValueError(choices.refusal(problem, settings.profile, task.profiles))
     if task.cli < 2 and settings.fitness is Fitness.EVALUATOR:
         raise ValueError(f"task {task.name} has no validation scoring; use --config.fitness=self_reported")
     for operator in PROPOSERS:
@@ -155,6 +156,8 @@ def _search(session: Session, prepared, crew: Crew) -> Stopped:
         journal.append(Kind.WARNING, code="replay_unused", text=text)
     if stopped.reason not in RESUMABLE and settings.test.when is not TestWhen.NEVER:
         _score_tests(session, stopped, crew.interrupts)
+        if crew.interrupts.requested:
+            return Stopped("interrupt", "interrupted while scoring on test; run the same command again to continue")
     return stopped
 
 

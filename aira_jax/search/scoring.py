@@ -9,6 +9,7 @@ from aira_jax.search.crew import Crew, Interrupts
 from aira_jax.search.evaluation import Evaluator, Recorded, Splits
 from aira_jax.search.events import Kind, Record
 from aira_jax.search.journal import Journal, Observer
+from aira_jax.search.operators import Fitness
 from aira_jax.search.session import Session, data_root, last_config
 from aira_jax.search.settings import Settings, TestWhen
 from aira_jax.search.tree import Node, Tree
@@ -61,10 +62,13 @@ def wanted(tree: Tree, when: TestWhen, repeats: int) -> list[tuple[Node, int]]:
 
 def score_wanted(session: Session, crew: Crew, when: TestWhen, repeats: int) -> None:
     """Scores what is wanted and missing, as many at once as there are slots. An interrupt leaves the rest undone."""
+    pairs = _distinct(wanted(session.journal.tree, when, repeats))
+    if not pairs:
+        return
     scorer = TestScorer(test_evaluator(session), session.journal, session.log.records)
     jobs: dict[Hashable, Callable[[], None]] = {
         ("test", node.id, seed): lambda node=node, seed=seed: scorer.score(node, seed)
-        for node, seed in _distinct(wanted(session.journal.tree, when, repeats))
+        for node, seed in pairs
         if not scorer.is_done(node.id, seed)
     }
     crew.run(jobs)
@@ -74,7 +78,11 @@ def test_evaluator(session: Session) -> Evaluator:
     """An evaluator that may see the test labels, which are prepared now and not before."""
     settings = session.settings
     prepared = loader.prepare_test(
-        session.task, settings.profile, data_root(settings), hidden_seed=settings.eval.hidden_seed
+        session.task,
+        settings.profile,
+        data_root(settings),
+        hidden_seed=settings.eval.hidden_seed,
+        self_reported=settings.fitness is Fitness.SELF_REPORTED,
     )
     return session.evaluator(Splits.of(prepared), clock=None)
 
@@ -88,10 +96,11 @@ def _distinct(pairs: list[tuple[Node, int]]) -> list[tuple[Node, int]]:
 
 def score_run(
     folder: str | Path, *, when: str = "", repeats: int | None = None, observers: Iterable[Observer] = ()
-) -> Tree:
+) -> bool:
     """Scores a finished run on the test split. `when` and `repeats` default to the run's config.test (never: after).
 
-    Raises ValueError for a run without a log, with an unknown `when`, or one that was not stopped yet.
+    Returns whether all is done; an interrupt leaves the rest to the next call. Raises ValueError for a run without a
+    log, with an unknown `when`, or one that was not stopped yet.
     """
     folder = Path(folder)
     config = last_config(events.read(folder))
@@ -110,7 +119,7 @@ def score_run(
             chosen = settings.test.repeat_winner if repeats is None else repeats
             score_wanted(session, session.crew(interrupts), settings.test.when, chosen)
             session.end("interrupt" if interrupts.requested else "done")
-        return session.journal.tree
+            return not interrupts.requested
     finally:
         session.close()
 

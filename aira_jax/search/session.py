@@ -21,7 +21,7 @@ from aira_jax.sandbox.process import kill_leftover
 from aira_jax.search import prompts
 from aira_jax.search.crew import Crew, Interrupts
 from aira_jax.search.evaluation import Evaluator, Splits
-from aira_jax.search.events import EventLog, Kind, Record, canonical
+from aira_jax.search.events import EventLog, Kind, Record, WriteFailed, canonical
 from aira_jax.search.executions import Clock, Executor, Slots, make_slots, visible_devices
 from aira_jax.search.journal import Control, Journal, Observer
 from aira_jax.search.operators import Compute, installed_packages
@@ -67,7 +67,11 @@ class Session:
         self.slots_wanted = make_slots(settings.workers, exclusive=task.exclusive)
         self._sandbox = sandbox.make(settings.sandbox.backend, settings.sandbox.require_isolation)
         self.log = EventLog(folder, fsync=settings.log.fsync is Fsync.ALWAYS)
-        self.journal = Journal(self.log, observers)
+        try:
+            self.journal = Journal(self.log, observers)
+        except ValueError:
+            self.log.close()
+            raise
         self._equip()
 
     def _equip(self) -> None:
@@ -141,7 +145,10 @@ class Session:
 
     def evaluator(self, splits: Splits, *, clock: Clock | None) -> Evaluator:
         """An evaluator on this session's slots. `clock` None: on the test account, which no budget bounds."""
-        self.cache.mkdir(parents=True, exist_ok=True)
+        try:
+            self.cache.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WriteFailed(self.cache, error) from error
         executor = Executor(
             self._sandbox,
             self.journal,
@@ -201,10 +208,10 @@ class Session:
 
     def _end_leftovers(self) -> None:
         """Kills executions of a session that died, and closes their records."""
-        host = next((r["host"] for r in reversed(self.log.records[:-1]) if r["kind"] == Kind.SESSION_START), None)
+        hosts = [record["host"] for record in self.log.records if record["kind"] == Kind.SESSION_START]
         for progress in list(self.journal.tree.progress.values()):
             for start in progress.open:
-                if host == socket.gethostname():
+                if hosts[-2:-1] == hosts[-1:]:  # the session before this one ran here
                     kill_leftover(start["pid"], start["pid_starttime"])
                 self.journal.append(Kind.EXEC_END, **_lost(start))
 

@@ -243,6 +243,7 @@ def _candidate(tree: Tree, record: Record, blobs) -> Tree:
     if id not in tree.progress:
         return tree
     tree = tree._with_progress(id, candidate=record)
+    twin = record.get("duplicate_of")
     return tree._with_node(
         id,
         plan=record.get("plan") or "",
@@ -250,7 +251,8 @@ def _candidate(tree: Tree, record: Record, blobs) -> Tree:
         sha=record.get("sha"),
         key=record.get("key") or record.get("sha"),
         edit_mode=record.get("edit_mode"),
-        duplicate_of=record.get("duplicate_of"),
+        duplicate_of=twin,
+        exported=tree.nodes[twin].exported if twin is not None and twin < id else {},
     )
 
 

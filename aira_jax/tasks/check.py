@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from aira_jax.tasks import loader, mounts
-from aira_jax.tasks.evaluation import Exit, Split
+from aira_jax.tasks.evaluation import RESULT_BLOCK, Exit, Split
 
 HEADINGS = (
     "# Overview",
@@ -35,7 +35,6 @@ RESULT_KEYS = {
     *("metric", "value", "split", "stage", "seed", "profile", "failure_class", "message", "wall_s", "train_s"),
     *("device_s", "n_params", "steps", "curve", "extra"),
 }
-RESULT_BLOCK = re.compile(r"--- EVALUATION RESULT ---\s*(\{[\s\S]*?\})")
 PROFILE = "smoke"
 _DRAWS = 20
 

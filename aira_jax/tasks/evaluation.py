@@ -10,6 +10,7 @@ import enum
 import json
 import math
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 MARKER = "--- EVALUATION RESULT ---"
+RESULT_BLOCK = re.compile(rf"{MARKER}\s*(\{{[\s\S]*?\}})")
 
 
 class Split(enum.StrEnum):
@@ -234,6 +236,16 @@ class Report:
             "extra": score.extra,
         }
         write_json(path, content)
+
+
+def printed_value(output: str, metric: str) -> float | None:
+    """The metric in the last result block of what an evaluator printed, None without a finite one."""
+    blocks = RESULT_BLOCK.findall(output)
+    try:
+        value = json.loads(blocks[-1])[metric]
+        return float(value) if math.isfinite(value) else None
+    except (IndexError, KeyError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

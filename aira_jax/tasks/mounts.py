@@ -129,8 +129,16 @@ class _Place:
         self._build(self.labels(split), "evaluate_prepare.py", [f"--split={split}"])
 
     def _build(self, final: Path, script: str, flags: Sequence[str]) -> None:
-        if self._is_complete(final):
-            return
+        try:
+            if not self._is_complete(final):
+                self._make(final, script, flags)
+        except OSError as error:
+            raise ValueError(
+                f"cannot prepare the data of {self.task.name} below {self.root}: {error}\n"
+                "    make room or mend the permission there, or choose another --config.paths.data_root"
+            ) from error
+
+    def _make(self, final: Path, script: str, flags: Sequence[str]) -> None:
         final.parent.mkdir(parents=True, exist_ok=True)
         raw = self.root / "raw"
         raw.mkdir(parents=True, exist_ok=True)

@@ -48,6 +48,8 @@ class LabRunning:
         if self.job.argv[-1] == "solution.py":
             return self._solution()
         flags = dict(zip(self.job.argv[2::2], self.job.argv[3::2], strict=True))
+        if "--stage" not in flags:
+            return self._upstream()
         start = time.monotonic()
         pause = self._lab.before(self.job, flags) or 0.0
         self._killed.wait(min(pause, self.job.limits.wall_s))
@@ -67,6 +69,12 @@ class LabRunning:
         (self.job.workdir / "result.json").write_text(json.dumps(result))
         text = (result["message"] or "ok") + "\n"
         return Execution(Status.FAIL if code else Status.OK, code, None, wall_s, 0.0, 0, text, "", 0)
+
+    def _upstream(self) -> Execution:
+        """The evaluator of a task in the original format: one flag, the test split, a printed block."""
+        code, result = EVALUATE(self.job.workdir / "answer.txt", "all", "test", 0)
+        text = f"--- EVALUATION RESULT ---\n{json.dumps({'Accuracy': result['value']})}\n"
+        return Execution(Status.FAIL if code else Status.OK, code, None, 0.01, 0.0, 0, text, "", 0)
 
     def _solution(self) -> Execution:
         """Runs a candidate's own script, in this process: what it prints, what it writes."""

@@ -112,6 +112,18 @@ def test_a_gap_in_the_numbers_is_damage(tmp_path):
         open_log(tmp_path)
 
 
+def test_a_blob_with_another_text_is_damage(tmp_path):
+    blobs = events.Blobs(tmp_path / "blobs")
+    sha = blobs.put("the text")
+    assert blobs.get(sha) == "the text"
+    (tmp_path / "blobs" / sha).write_text("the tex")
+    with pytest.raises(DamagedLog, match=f"{sha} is damaged"):
+        blobs.get(sha)
+    (tmp_path / "blobs" / sha).unlink()
+    with pytest.raises(DamagedLog, match=f"{sha} is missing"):
+        blobs.get(sha)
+
+
 def test_a_missing_blob_is_damage(tmp_path):
     log = open_log(tmp_path)
     log.append(Kind.LLM_RESULT, text=log.store("x" * 70_000))

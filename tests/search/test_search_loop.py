@@ -1,8 +1,10 @@
 """The loop: equal outcomes for equal seeds whatever the timing, and what happens when things go wrong."""
 
 import dataclasses
+import errno
 import json
 import resource
+import socket
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +14,7 @@ from search_lab import answer, random_sleeps, records, replay_file, search, tree
 from aira_jax.llm.base import ErrorKind, LLMError, Usage
 from aira_jax.llm.control import Control
 from aira_jax.rng import Stream, generator
-from aira_jax.search import events, export, policies, run
+from aira_jax.search import events, executions, export, policies, run, session
 from aira_jax.search.events import EventLog
 from aira_jax.search.run import Exit
 from aira_jax.search.tree import Action, NodeStatus, Tree
@@ -469,6 +471,47 @@ def test_a_full_disk_stops_the_run_which_continues_when_there_is_room(lab, tmp_p
     done = search(tmp_path, "a", budget__steps=9)
     straight = search(tmp_path, "b", budget__steps=9)
     assert tree(done.folder).fingerprint() == tree(straight.folder).fingerprint()
+
+
+def test_a_disk_without_room_for_a_candidate_stops_the_run_and_blames_nobody(lab, tmp_path, monkeypatch):
+    def refuse(**_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(executions, "tempfile", SimpleNamespace(mkdtemp=refuse))
+        with pytest.raises(ValueError, match=r"cannot write .*\.work.*: errno 28"):
+            search(tmp_path, budget__steps=3)
+    done = search(tmp_path, budget__steps=3)
+    assert all(node.is_good for node in tree(done.folder).nodes)
+
+
+def test_a_cache_that_cannot_be_made_is_named(lab, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"cannot write .*file/cache: errno"):
+        search(tmp_path, budget__steps=1, paths__cache_dir=str(tmp_path / "file" / "cache"))
+
+
+def test_data_that_cannot_be_written_are_named_with_the_mend(lab, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"(?s)cannot prepare the data of Toy.*Not a dir.*config.paths.data_root"):
+        search(tmp_path, budget__steps=1, paths__data_root=str(tmp_path / "file"))
+
+
+@pytest.mark.parametrize("before, killed", [(socket.gethostname(), 1), ("another-host", 0)])
+def test_leftovers_are_killed_on_the_machine_where_they_run(lab, tmp_path, monkeypatch, before, killed):
+    pids = []
+    monkeypatch.setattr(session, "kill_leftover", lambda pid, starttime: pids.append(pid))
+    whole = search(tmp_path, "whole", budget__steps=1)
+    lines = (whole.folder / "events.jsonl").read_bytes().splitlines(keepends=True)
+    start = next(i for i, line in enumerate(lines) if b'"exec_start"' in line)
+    folder = tmp_path / "cut" / whole.folder.relative_to(tmp_path / "whole")
+    folder.mkdir(parents=True)
+    found = [events.decode(line[:-1]) for line in lines[: start + 1]]
+    found = [record | {"host": before} if record["kind"] == "session_start" else record for record in found]
+    (folder / "events.jsonl").write_bytes(b"".join(map(events.encode, found)))
+    (folder / "blobs").symlink_to(whole.folder / "blobs")
+    search(tmp_path, "cut", budget__steps=2)
+    assert len(pids) == killed
 
 
 def test_records_of_the_future_are_ignored_with_one_warning(lab, tmp_path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 
 import pytest
 from search_lab import answer, records, replay_file, search, tree
@@ -73,6 +74,23 @@ def test_scores_of_all_nodes_can_be_added_later(lab, tmp_path):
 def test_scoring_needs_a_finished_run(lab, tmp_path):
     with pytest.raises(ValueError, match="does not exist"):
         scoring.score_run(tmp_path)
+
+
+def test_an_interrupt_while_scoring_on_test_is_taken_up_again(lab, tmp_path):
+    def interrupt(job, flags):
+        if flags["--split"] == "test":
+            signal.raise_signal(signal.SIGINT)
+            return 30.0
+
+    options = drafts(tmp_path, 0.5, 0.7) | {"test__when": "after_all", "test__repeat_winner": 0}
+    lab.before = interrupt
+    stopped = search(tmp_path, **options)
+    assert (stopped.exit, stopped.stopped.reason) == (Exit.INTERRUPTED, "interrupt")
+    assert not scoring.score_run(stopped.folder)
+    assert not TestScores.fold(records(stopped.folder)).scores
+    lab.before = lambda job, flags: None
+    assert search(tmp_path, **options).exit is Exit.DONE
+    assert sorted(TestScores.fold(records(stopped.folder)).scores) == [0, 1]
 
 
 def test_inline_scores_every_good_node_before_its_commit(lab, tmp_path):
@@ -220,6 +238,39 @@ def test_a_candidate_without_the_artifact_runs_its_script_first(lab, tmp_path, m
     assert node.exported == {"answer.txt": "x=0.600000\n"}
     assert (node.fitness, node.fitness_source) == (pytest.approx(0.85), "evaluator")
     assert TestScores.fold(records(done.folder)).value(0) == pytest.approx(0.84)
+
+
+def test_a_duplicate_of_a_candidate_that_was_run_has_what_it_wrote(lab, tmp_path, monkeypatch):
+    load = loader.load
+    monkeypatch.setattr(loader, "load", lambda name: dataclasses.replace(load(name), starter={}))
+    lines = [{"operator": "draft", "completion": solution(0.99)}] * 2
+    options = {"llm__backend": "replay", "llm__path": replay_file(tmp_path / "r.jsonl", lines)}
+    done = search(tmp_path, budget__steps=2, test__when="after_all", test__repeat_winner=0, **options)
+    assert tree(done.folder).nodes[1].duplicate_of == 0
+    assert TestScores.fold(records(done.folder)).value(1) == pytest.approx(0.84)
+
+
+def test_a_task_in_the_original_format_is_scored_by_what_its_evaluator_prints(lab, tmp_path, monkeypatch):
+    load = loader.load
+    monkeypatch.setattr(loader, "load", lambda name: dataclasses.replace(load(name), cli=1))
+    verdict = {"is_bug": False, "summary": "fine", "metric": 0.7}
+    lines = [
+        {"operator": "draft", "completion": solution(0.7)},
+        {"operator": "analyze", "completion": json.dumps(verdict)},
+    ]
+    options = {"llm__backend": "replay", "llm__path": replay_file(tmp_path / "r.jsonl", lines)}
+    done = search(tmp_path, budget__steps=1, fitness="self_reported", test__when="submitted", **options)
+    assert tree(done.folder).nodes[0].fitness == 0.7
+    assert [phase for _, phase, _ in phases(done.folder)] == ["candidate", "score_test", "score_test"]
+    assert [job.argv[2:] for job in lab.jobs[1:]] == 2 * [("--submission-file", "answer.txt")]
+    assert TestScores.fold(records(done.folder)).value(0) == pytest.approx(0.84)
+
+
+def test_a_task_in_the_original_format_has_no_other_fitness(lab, tmp_path, monkeypatch):
+    load = loader.load
+    monkeypatch.setattr(loader, "load", lambda name: dataclasses.replace(load(name), cli=1))
+    with pytest.raises(ValueError, match=r"no validation scoring; use --config\.fitness=self_reported"):
+        search(tmp_path)
 
 
 @pytest.mark.parametrize(
