@@ -1,7 +1,9 @@
 """ssd as one lax.scan over chunks: the CPU default, differentiated by plain autodiff.
 
 The whole body of a chunk sits under jax.checkpoint, so that the backward pass recomputes the decay masks instead of
-reading them from memory; on CPUs that is faster as well as smaller. B and C stay per group.
+reading them from memory; on CPUs that is faster as well as smaller. B and C stay per group. Broadcasts whose gradient
+is a long sum are written as einsum or concatenation: XLA's CPU backend is several times slower at the reductions that
+plain broadcasting leaves behind.
 
 B batch, L time, H = G*R heads, P head dim, G groups, N state dim, Q chunk, c chunks.
 """
@@ -69,9 +71,15 @@ def _chunk(state_BGRPN, operands, *, dtype):
         stay_BGRQ = jnp.where((run_BQ == run_BQ[:, -1:])[:, None, None], stay_BGRQ, 0)
     gap_BGRQQ = cs_BGRQ[..., :, None] - cs_BGRQ[..., None, :]
     decay_BGRQQ = jnp.where(same, jnp.exp(jnp.where(same, gap_BGRQQ, 0)), 0)
-    cb_BGQQ = dot("bgqn,bgkn->bgqk", C_BGQN, B_BGQN)
-    dx_BGRQP = dt_BGRQ[..., None] * x_BGRQP.astype(dtype)
-    y_BGRQP = dot("bgrqk,bgrkp->bgrqp", decay_BGRQQ * cb_BGQQ[:, :, None], dx_BGRQP)
-    y_BGRQP += enter_BGRQ[..., None] * dot("bgqn,bgrpn->bgrqp", C_BGQN, state_BGRPN)
-    new_BGRPN = dot("bgrkp,bgkn->bgrpn", stay_BGRQ[..., None] * dx_BGRQP, B_BGQN)
+    cb_BGRQQ = _for_heads(dot("bgqn,bgkn->bgqk", C_BGQN, B_BGQN), dt_BGRQ.shape[2])
+    scale = functools.partial(dot, "bgrq,bgrqp->bgrqp")
+    dx_BGRQP = scale(dt_BGRQ, x_BGRQP)
+    y_BGRQP = dot("bgrqk,bgrkp->bgrqp", decay_BGRQQ * cb_BGRQQ, dx_BGRQP)
+    y_BGRQP += scale(enter_BGRQ, dot("bgqn,bgrpn->bgrqp", C_BGQN, state_BGRPN))
+    new_BGRPN = dot("bgrkp,bgkn->bgrpn", scale(stay_BGRQ, dx_BGRQP), B_BGQN)
     return enter_BGRQ[..., -1, None, None] * state_BGRPN + new_BGRPN, y_BGRQP
+
+
+def _for_heads(v_BGQQ, heads: int):
+    """The same products for every head of a group; the gradient adds the heads up without a reduction."""
+    return jnp.concatenate([v_BGQQ[:, :, None]] * heads, axis=2)
