@@ -89,8 +89,10 @@ WAVES = {  # sum and l2 norm; for y and the final state sum and sum of magnitude
 }
 
 
-@pytest.mark.parametrize("segments", [False, True])
-@pytest.mark.parametrize("impl", ALL)
+WITHOUT_RUNS = [pytest.param(impl, False, marks=[pytest.mark.slow] * (impl != "xla_scan")) for impl in ALL]
+
+
+@pytest.mark.parametrize("impl,segments", [*WITHOUT_RUNS, *((impl, True) for impl in ALL)])
 def test_waves(x64, impl, segments):
     b, length, h, p, g, n = 2, 37, 4, 4, 2, 8
 

@@ -1,5 +1,7 @@
 """state_scan: golden values, every implementation against lax.associative_scan, and its gradient."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,17 +21,32 @@ GOLDEN = {  # (reverse, exclusive): out, final
 }
 
 
+FLAGS = tuple(GOLDEN)
+
+
+def scans(impl: str, decay, states, initial) -> dict:
+    """(out, final) for every pair of flags, compiled together."""
+
+    @jax.jit
+    def run(decay, states, initial):
+        return [
+            state_scan(decay, states, initial=initial, reverse=reverse, exclusive=exclusive, impl=impl)
+            for reverse, exclusive in FLAGS
+        ]
+
+    with interpret_mode():
+        return dict(zip(FLAGS, run(decay, states, initial), strict=True))
+
+
 @pytest.mark.parametrize("impl", ALL)
 def test_golden_values(impl):
     decay = jnp.array([0.5, 0.25, 0, 1]).reshape(1, 4, 1)
     states, initial = jnp.arange(1.0, 5.0).reshape(1, 4, 1, 1), jnp.full((1, 1, 1), 8.0)
-    for (reverse, exclusive), (want, last) in GOLDEN.items():
-        with interpret_mode():
-            out, final = state_scan(decay, states, initial=initial, reverse=reverse, exclusive=exclusive, impl=impl)
-        assert out.ravel().tolist() == want
-        assert final.item() == last
+    for flags, (out, final) in scans(impl, decay, states, initial).items():
+        assert (out.ravel().tolist(), final.item()) == GOLDEN[flags]
 
 
+@functools.partial(jax.jit, static_argnums=3)
 def associative(decay, states, initial, reverse):
     """The inclusive scan by JAX's own associative scan."""
     edge = -1 if reverse else 0
@@ -41,19 +58,16 @@ def associative(decay, states, initial, reverse):
     return jax.lax.associative_scan(combine, (decay[..., None], states), axis=1, reverse=reverse)[1]
 
 
-@pytest.mark.parametrize("c", [1, 3, 16, 64])
+@pytest.mark.parametrize("c", [1, 3, pytest.param(16, marks=pytest.mark.slow), 64])
 def test_equals_associative_scan_with_resets(seed, c):
     arrays = cases.case(ScanSpec(2, c, 2, 24), seed).arrays
     decay, states, initial = (jnp.asarray(v) for v in arrays.values())
+    want = {reverse: associative(decay, states, initial, reverse) for reverse in (False, True)}
     for impl in ALL[1:]:
-        for reverse in (False, True):
-            want = associative(decay, states, initial, reverse)
-            with interpret_mode():
-                out, final = state_scan(decay, states, initial=initial, reverse=reverse, impl=impl)
-                before, _ = state_scan(decay, states, initial=initial, reverse=reverse, exclusive=True, impl=impl)
-            assert rms_error(out, want) < 1e-6
-            assert rms_error(final, want[:, 0 if reverse else -1]) < 1e-6
-            assert rms_error(decay[..., None] * before + states, want) < 1e-6
+        for (reverse, exclusive), (out, final) in scans(impl, decay, states, initial).items():
+            inclusive = decay[..., None] * out + states if exclusive else out
+            assert rms_error(inclusive, want[reverse]) < 1e-6
+            assert rms_error(final, want[reverse][:, 0 if reverse else -1]) < 1e-6
 
 
 @pytest.mark.parametrize(
@@ -103,6 +117,6 @@ def test_it_is_differentiable_under_vmap(seed):
         return (state_scan(decay[None], states[None], impl=impl)[0] ** 2).sum()
 
     with interpret_mode():
-        got = jax.vmap(jax.grad(lambda s, d: loss("pallas_triton", d, s)))(states, decay)
-    want = jax.vmap(jax.grad(lambda s, d: loss("reference", d, s)))(states, decay)
+        got = jax.jit(jax.vmap(jax.grad(lambda s, d: loss("pallas_triton", d, s))))(states, decay)
+    want = jax.jit(jax.vmap(jax.grad(lambda s, d: loss("reference", d, s))))(states, decay)
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)
