@@ -1,4 +1,4 @@
-# make demo       set up, search MAD architectures with a control proposer (no key, no GPU), write the report
+# make demo       set up, search MAD architectures with a control proposer (no key, no GPU), extrapolate, report
 # make test       set up, run the default tests (at most 5 minutes on 2 cores)
 # make test-all   the slow tests as well
 # make lock       resolve pyproject.toml anew into requirements.lock
@@ -6,6 +6,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 UV := .venv/bin/uv
 WORKDIR ?= runs
+DEMO := NeuralArchitectureSearchMAD2PrimitivesAccuracy/greedy-control.evolution/seed_0
 
 .PHONY: setup demo test test-all lint lock clean
 
@@ -21,7 +22,9 @@ setup: .venv/ready
 	@touch $@
 
 demo: setup
-	$(PY) scripts/search.py --config=configs/search.py:demo --workdir=$(WORKDIR)
+	$(PY) scripts/search.py --config=configs/search.py:demo --workdir=$(WORKDIR)/demo
+	$(PY) scripts/campaign.py --runs=$(WORKDIR)/demo --out=$(WORKDIR)/demo/campaign
+	@$(PY) scripts/report.py --run=$(WORKDIR)/demo/$(DEMO)
 
 test: setup
 	$(PY) -m pytest

@@ -26,6 +26,7 @@ def unknown(what: str, value: object, known: Iterable[str]) -> str:
 
 def member(kind: type[enum.StrEnum], value: object, what: str) -> enum.StrEnum:
     """The member of `kind` that `value` names. Raises ValueError, worded by `unknown`."""
-    if value not in list(kind):
-        raise ValueError(unknown(what, value, kind))
-    return kind(value)
+    try:
+        return kind(value)
+    except ValueError:
+        raise ValueError(unknown(what, value, kind)) from None

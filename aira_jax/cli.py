@@ -1,11 +1,13 @@
 """How every script starts: flags are parsed, bad input ends with exit 2 and one message, `--debug` shows tracebacks."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 from absl import app, flags
 
 BAD_INPUT = 2
+READER_GONE = 141  # 128 + SIGPIPE
 
 _DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of an error in the input.")
 
@@ -17,7 +19,12 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
         if len(argv) > 1:
             return complain(f"unexpected argument {argv[1]!r}: flags are written --name=value (see --help)")
         try:
-            return main(argv)
+            code = main(argv)
+            sys.stdout.flush()
+            return code
+        except BrokenPipeError:  # the reader has seen enough, as in `script | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return READER_GONE
         except ValueError as error:
             if _DEBUG.value:
                 raise

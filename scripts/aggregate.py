@@ -13,8 +13,8 @@ import sys
 from absl import flags
 
 from aira_jax import cli
+from aira_jax.choices import member
 from aira_jax.compose import campaign, collect
-from aira_jax.compose.choices import member
 from aira_jax.compose.ranking import Score
 
 _RUNS = flags.DEFINE_list("runs", None, "Run directories, or folders that hold some.", required=True)

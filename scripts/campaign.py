@@ -10,9 +10,9 @@ campaign.json (all numbers) and candidates.jsonl (the collected rows).
 from absl import flags
 
 from aira_jax import cli
+from aira_jax.choices import member
 from aira_jax.compose import chain, collect
 from aira_jax.compose.campaign import Choice
-from aira_jax.compose.choices import member
 from aira_jax.compose.extrapolate import Method
 from aira_jax.compose.ranking import Score
 from aira_jax.reports import campaign, campaign_words

@@ -14,8 +14,8 @@ from pathlib import Path
 from absl import flags
 
 from aira_jax import cli, config_flag
+from aira_jax.choices import member
 from aira_jax.compose import dims as dims_lib
-from aira_jax.compose.choices import member
 from aira_jax.scaling import figures, latency
 
 _CONFIG = config_flag.define(Path(__file__).parents[1] / "configs" / "latency.py")

@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from aira_jax.compose import choices
+from aira_jax import choices
 from aira_jax.compose.voters import (
     KMeansTop,
     RankDecay,

@@ -6,7 +6,8 @@ The steps are `collect` (rows), `ranking` (entries, one ranking per task) and `a
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from aira_jax.compose import aggregate, choices, ranking
+from aira_jax import choices
+from aira_jax.compose import aggregate, ranking
 from aira_jax.compose.aggregate import DECAYS, Aggregate, Outcome
 from aira_jax.compose.collect import Collection, Row
 from aira_jax.compose.ranking import Score

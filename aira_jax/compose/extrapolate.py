@@ -16,8 +16,9 @@ import warnings
 from collections.abc import Sequence
 from fractions import Fraction
 
-from aira_jax.compose import choices, flops
+from aira_jax import choices
 from aira_jax.compose import dims as dims_lib
+from aira_jax.compose import flops
 from aira_jax.compose import rounding as rounding_lib
 from aira_jax.compose.dims import Dims
 from aira_jax.compose.flops import Parameters, as_pattern

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from aira_jax.compose import choices
+from aira_jax import choices
 from aira_jax.compose import dims as dims_lib
 from aira_jax.compose import rounding as rounding_lib
 from aira_jax.compose.dims import Dims

@@ -8,7 +8,7 @@ therefore elects several patterns.
 import dataclasses
 from collections.abc import Mapping
 
-from aira_jax.compose import choices
+from aira_jax import choices
 from aira_jax.compose.aggregate import DECAYS, METHODS, Outcome, outcomes
 from aira_jax.compose.voters import KMeansTop, RankDecay, Ranking, Selector, TopK
 

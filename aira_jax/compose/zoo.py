@@ -9,8 +9,9 @@ import dataclasses
 import sys
 from typing import TextIO
 
-from aira_jax.compose import choices, flops, zoo_table
+from aira_jax import choices
 from aira_jax.compose import dims as dims_lib
+from aira_jax.compose import flops, zoo_table
 from aira_jax.compose.flops import Parameters
 from aira_jax.patterns import PRIMITIVES, Pattern, parse
 

@@ -10,12 +10,12 @@ paper   all six tasks as published for MAD (Poli et al. 2024), 200 epochs
 """
 
 import dataclasses
-import difflib
 import enum
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from aira_jax import choices
 from aira_jax.primitives.activation import Activation
 
 TASKS = (
@@ -129,7 +129,7 @@ def check_tasks(tasks: Iterable[str]) -> tuple[str, ...]:
     tasks = tuple(tasks)
     for task in tasks:
         if task not in TASKS:
-            raise ValueError(f"unknown MAD task {task!r}{_nearest(task, TASKS)}")
+            raise ValueError(choices.unknown("MAD task", task, TASKS))
     if not tasks:
         raise ValueError(f"no MAD task given: choose from {', '.join(TASKS)}")
     return tuple(task for task in TASKS if task in tasks)
@@ -168,11 +168,5 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 def get(name: str) -> Preset:
     """The preset `name`; raises ValueError with the nearest match."""
     if name not in PRESETS:
-        raise ValueError(f"unknown preset {name!r}{_nearest(name, PRESETS)}")
+        raise ValueError(choices.unknown("preset", name, PRESETS))
     return PRESETS[name]
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    known = tuple(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    return f" (did you mean {close[0]}?)" * bool(close) + f"; known: {', '.join(known)}"

@@ -8,7 +8,6 @@ are tested only on values that can be known from the row; the other tasks have t
 """
 
 import dataclasses
-import difflib
 import enum
 import functools
 import hashlib
@@ -23,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from aira_jax import choices
 from aira_jax.proxies.mad_rows import DRAWS, SHIFTED, Draw, require
 from aira_jax.proxies.mad_rows import IGNORED as IGNORED
 
@@ -239,7 +239,4 @@ def _read(path: Path, vocab: int) -> Dataset | None:
 def _known(name: str, known, what: str) -> None:
     if name in known:
         return
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    raise ValueError(
-        f"unknown {what} {name!r}" + f" (did you mean {close[0]}?)" * bool(close) + f"; known: {', '.join(known)}"
-    )
+    raise ValueError(choices.unknown(what, name, known))

@@ -10,12 +10,12 @@ The paper publishes neither optimiser nor vocabulary of these proxies: those of 
 """
 
 import dataclasses
-import difflib
 import enum
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from aira_jax import choices
 from aira_jax.primitives.activation import Activation
 from aira_jax.proxies.fidelity import SCORED_BATCH, DType, Select
 
@@ -136,7 +136,4 @@ def get(kind: Kind | str, name: str) -> TextPreset:
 def _known(name: str, known, what: str):
     if name in known:
         return name
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    raise ValueError(
-        f"unknown {what} {name!r}" + f" (did you mean {close[0]}?)" * bool(close) + f"; known: {', '.join(known)}"
-    )
+    raise ValueError(choices.unknown(what, name, known))

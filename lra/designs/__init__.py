@@ -5,8 +5,9 @@ mega are the human baselines. Importing this module imports no array library.
 """
 
 import dataclasses
-import difflib
 from pathlib import Path
+
+from aira_jax import choices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +52,5 @@ def names(task: str | None = None) -> list[str]:
 def path(name: str) -> Path:
     """The model.py of a design; ValueError with the nearest names otherwise."""
     if name not in names():
-        close = difflib.get_close_matches(name, names(), n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(close)}? " if close else ""
-        raise ValueError(f"unknown design {name!r}: {hint}Known: {', '.join(names())}")
+        raise ValueError(choices.unknown("design", name, names()))
     return Path(__file__).parent / name / "model.py"

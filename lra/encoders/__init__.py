@@ -4,10 +4,9 @@
 `lra.designs`; lru is s5 started as a linear recurrent unit, mega_chunk is mega with chunks of 128.
 """
 
-import difflib
-
 import flax.linen as nn
 
+from aira_jax import choices
 from lra import dual_encoder
 from lra.designs.mega import model as mega
 from lra.designs.s5 import model as s5
@@ -99,7 +98,5 @@ def dual(name: str) -> type[nn.Module]:
 
 def _named(known: dict[str, type[nn.Module]], name: str) -> type[nn.Module]:
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(close)}? " if close else ""
-        raise ValueError(f"unknown encoder {name!r}: {hint}Known: {', '.join(known)}")
+        raise ValueError(choices.unknown("encoder", name, known))
     return known[name]

@@ -166,7 +166,7 @@ def test_two_and_a_half_thousand_patterns_give_one_answer_in_any_order():
         ({"patterns": ["AM"] * 4, "scores": [1, 1, 2, 2]}, ["3 distinct scores, got 2"]),
         ({"patterns": ["AM", "AA"], "scores": [1, float("nan")]}, ["score of pattern 2", "nan", "leave out"]),
         ({"patterns": ["AM"], "scores": [1], "method": "n_x", "clusters": None}, ["'n_x'", "n0, n1, nall"]),
-        ({"patterns": ["AM"], "scores": [1], "weights": "rank_deacy"}, ["did you mean rank_decay"]),
+        ({"patterns": ["AM"], "scores": [1], "weights": "rank_deacy"}, ['did you mean "rank_decay"']),
         (
             {"patterns": ["AM"], "scores": [1], "weights": [0], "clusters": None},
             ["weight of pattern 1", "not positive"],
@@ -225,5 +225,5 @@ def test_recipes_name_their_data_sets():
             assert sum(len(o.elected_by) for o in listed) == len(recipe.selections) * len(METHODS)
     with pytest.raises(ValueError, match="no ranking of BabiStories, DCLM"):
         recipes.get("AIRAformer-A").elect({"MAD": ranking})
-    with pytest.raises(ValueError, match="did you mean AIRAformer-A"):
+    with pytest.raises(ValueError, match='did you mean "AIRAformer-A"'):
         recipes.get("AIRAformer_A")

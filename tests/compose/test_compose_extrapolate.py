@@ -147,9 +147,9 @@ def test_prefix_may_hit_its_target_exactly():
         (lambda: stretch("8(A-Mb)", scale="1B", space=2), ["Mb", "use space=3"]),
         (lambda: stretch("8(A-M)", scale="2B", space=2), ["'2B'", "350M, 1B, 3B"]),
         (lambda: stretch("8(A-M)", 2, rounding="up"), ["'up'", "ceil, nearest, floor"]),
-        (lambda: stack("A-M", 2, remainder="prefx"), ["'prefx'", "did you mean prefix"]),
+        (lambda: stack("A-M", 2, remainder="prefx"), ["'prefx'", 'did you mean "prefix"']),
         (lambda: stack("A-M", 2, remainder="prefix"), ["prefix", "scale and space"]),
-        (lambda: fit("A-M", "1B", "strech", space=2), ["'strech'", "did you mean stretch"]),
+        (lambda: fit("A-M", "1B", "strech", space=2), ["'strech'", 'did you mean "stretch"']),
         (lambda: stretch("A--M", 2), ["position 2"]),
     ],
 )

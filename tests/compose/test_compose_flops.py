@@ -152,7 +152,7 @@ def test_custom_dims():
         ({"layers": "A", "scale": "1B", "space": 2, "budget": -1}, ["budget", "not positive"]),
         ({"layers": "A", "scale": "1B", "space": 2, "budget": float("nan")}, ["budget", "finite"]),
         ({"layers": "A", "scale": "1B", "space": 2, "budget": "1e999"}, ["budget", "finite"]),
-        ({"layers": "A", "scale": "1B", "space": 2, "rounding": "flor"}, ["'flor'", "did you mean floor"]),
+        ({"layers": "A", "scale": "1B", "space": 2, "rounding": "flor"}, ["'flor'", 'did you mean "floor"']),
         ({"layers": "A", "scale": dims.get("1B", 2), "space": 3}, ["space 3", "contradicts"]),
     ],
 )

@@ -108,10 +108,10 @@ def test_a_base_is_shared_by_the_variants():
 @pytest.mark.parametrize(
     "name, args, words",
     [
-        ("AIRAfomer-C", {"scale": "1B"}, ["did you mean AIRAformer-C", "Llama 3.2"]),
+        ("AIRAfomer-C", {"scale": "1B"}, ['did you mean "AIRAformer-C"', "Llama 3.2"]),
         ("AIRAformer-C", {"scale": "1B"}, ["stacked and stretched", "variant='stacked'"]),
-        ("AIRAformer-C", {"scale": "base", "variant": "strechted"}, ["did you mean stretched"]),
-        ("AIRAhybrid-A", {"scale": "1B", "variant": "stacked"}, ["AIRAhybrid-A", "Known: stretched"]),
+        ("AIRAformer-C", {"scale": "base", "variant": "strechted"}, ['did you mean "stretched"']),
+        ("AIRAhybrid-A", {"scale": "1B", "variant": "stacked"}, ["AIRAhybrid-A", "valid: stretched"]),
         ("Composite", {"scale": "base"}, ["stacked and stretched"]),
         ("Llama 3.2", {"scale": "base"}, ["no base pattern", "350M, 1B, 3B"]),
         ("Llama 3.2", {"scale": "7B"}, ["'7B'", "350M, 1B, 3B"]),

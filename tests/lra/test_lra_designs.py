@@ -78,7 +78,7 @@ def test_a_design_imports_only_what_a_candidate_may(name):
 def test_designs_are_listed_by_task_and_found_by_path():
     assert designs.names("retrieval") == ["retrieval_linattn_bilinear", "retrieval_hybrid_local_global", "s5", "mega"]
     assert all(designs.path(name).is_file() for name in designs.names())
-    with pytest.raises(ValueError, match="did you mean text_bi_ssm"):
+    with pytest.raises(ValueError, match='did you mean "text_bi_ssm"'):
         designs.path("text_bissm")
 
 

@@ -174,7 +174,7 @@ def test_wrong_options_are_named(name, options, message):
 
 
 def test_an_unknown_encoder_is_told_the_nearest_name():
-    with pytest.raises(ValueError, match="did you mean transformer"):
+    with pytest.raises(ValueError, match='did you mean "transformer"'):
         encoders.single("transfomer")
-    with pytest.raises(ValueError, match="Known: transformer, linear"):
+    with pytest.raises(ValueError, match="valid: transformer, linear"):
         encoders.dual("bert")

@@ -288,9 +288,9 @@ def test_what_is_wrong_with_a_sidecar_is_named(tmp_path, sidecar, message):
 
 
 def test_unknown_names_suggest_the_nearest(tmp_path):
-    with pytest.raises(ValueError, match=r"unknown text proxy 'babystories' \(did you mean babistories\?\)"):
+    with pytest.raises(ValueError, match=r"""unknown text proxy 'babystories' \(did you mean "babistories"\?\)"""):
         text_fidelity.get("babystories", "smoke")
-    with pytest.raises(ValueError, match=r"unknown preset 'cpu_s' \(did you mean cpu-s\?\)"):
+    with pytest.raises(ValueError, match=r"""unknown preset 'cpu_s' \(did you mean "cpu-s"\?\)"""):
         corpora.open("dclm", preset="cpu_s")
     with pytest.raises(ValueError, match="belongs to babistories, not to dclm"):
         corpora.open("dclm", preset=TINY)

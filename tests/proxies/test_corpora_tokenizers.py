@@ -139,7 +139,7 @@ def test_ids_must_have_no_gap_and_bytes_must_all_be_there():
 @pytest.mark.parametrize(
     "name, message",
     [
-        ("bytes", r"did you mean byte\?"),
+        ("bytes", r'did you mean "byte"\?'),
         ("bpe:20", "use a size from 258 to 65536"),
         ("gpt2", "AIRA_JAX_GPT2"),
     ],

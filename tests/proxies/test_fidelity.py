@@ -41,9 +41,9 @@ def test_presets_can_be_sent_to_another_process():
 
 
 def test_unknown_names_suggest_the_nearest():
-    with pytest.raises(ValueError, match=r"unknown preset 'cpu_s' \(did you mean cpu-s\?\)"):
+    with pytest.raises(ValueError, match=r"""unknown preset 'cpu_s' \(did you mean "cpu-s"\?\)"""):
         fidelity.get("cpu_s")
-    with pytest.raises(ValueError, match=r"did you mean memorization\?"):
+    with pytest.raises(ValueError, match=r'did you mean "memorization"\?'):
         fidelity.check_tasks(["memorisation"])
     with pytest.raises(ValueError, match="no MAD task given"):
         fidelity.check_tasks([])

@@ -404,8 +404,8 @@ def test_other_random_streams_are_refused_with_both_numpy_versions(monkeypatch, 
 @pytest.mark.parametrize(
     ("task", "arguments", "message"),
     [
-        ("in-context-recal", {}, "did you mean in-context-recall"),
-        ("compression", {"vocabulary": 3}, "unknown field of compression 'vocabulary'.*did you mean vocab"),
+        ("in-context-recal", {}, 'did you mean "in-context-recall"'),
+        ("compression", {"vocabulary": 3}, "unknown field of compression 'vocabulary'.*did you mean .vocab"),
         ("compression", {"vocab": 1}, "vocab must be at least 2, got 1"),
         ("compression", {"vocab": 40000}, "at most 32767, got 40000"),
         ("compression", {"vocab": "16"}, "vocab must be an integer, got '16'"),
@@ -445,7 +445,7 @@ def test_script_prints_four_digest_lines(published):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--task=memorisation"], "did you mean memorization"),
+        (["--task=memorisation"], 'did you mean "memorization"'),
         (["--task=memorization", "--trian=3"], "trian"),
         ([], "--task"),
         (["--task=memorization", "--field=vocab=many"], "--field=vocab=many"),

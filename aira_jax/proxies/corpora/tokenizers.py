@@ -10,7 +10,6 @@ Nothing is ever downloaded.
 import base64
 import binascii
 import dataclasses
-import difflib
 import functools
 import hashlib
 import re
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aira_jax import choices
 from aira_jax.proxies.corpora import bpe
 
 RANKS_VARIABLE = "AIRA_JAX_GPT2"
@@ -87,9 +87,8 @@ def check(name: str) -> str:
     if size and not _MIN_BPE <= int(size[1]) <= _MAX_BPE:
         raise ValueError(f"tokenizer {name}: use a size from {_MIN_BPE} to {_MAX_BPE}, for example bpe:4096")
     if not size and name not in ("byte", "gpt2"):
-        close = difflib.get_close_matches(name, ("byte", "gpt2", "bpe:4096"), n=1, cutoff=0.4)
-        hint = f" (did you mean {close[0]}?)" * bool(close)
-        raise ValueError(f"unknown tokenizer {name!r}{hint}; known: byte, gpt2, bpe:<size>, for example bpe:4096")
+        refusal = choices.unknown("tokenizer", name, ("byte", "gpt2", "bpe:4096"))
+        raise ValueError(f"{refusal}, or bpe of another size")
     return name
 
 
