@@ -83,8 +83,8 @@ def classify(
     `result` is the evaluator's result file; the `failure_class` in it wins over everything but tampering. Code that is
     not trusted may have written it, so that it can name only the eight classes of the program.
     `files` are the candidate's; a module of theirs without an expected name is an interface failure, not an exit.
-    `artifact_missing` says that the program ended well without its artifact. `data` are the read-only targets in the
-    work directory. A lost or cancelled execution is `infra`: nobody's fault but ours.
+    `artifact_missing` says that there is no artifact, which counts where the program ended well. `data` are the read-only
+    targets in the work directory. A lost or cancelled execution is `infra`: nobody's fault but ours.
     """
     if execution.tampered or _died_writing(execution, data):
         return FailureClass.TAMPER
@@ -105,17 +105,17 @@ def classify(
         return FailureClass.OOM
     if program is Program.TRUSTED and execution.exit_code == EXIT_DEFECT:
         return FailureClass.INFRA
-    return _by_text(execution, files or {}, program, artifact_missing)
+    return _by_text(execution, files or {}, program)
 
 
-def _by_text(execution: Execution, files: Mapping[str, str], program: Program, artifact_missing: bool) -> FailureClass:
+def _by_text(execution: Execution, files: Mapping[str, str], program: Program) -> FailureClass:
     name, text = final_exception(execution.output) or ("", "")
     if name in _SYNTAX_NAMES or syntax_error(files):
         return FailureClass.SYNTAX
     if name in _IMPORT_NAMES:
         return FailureClass.IMPORT
     invalid = program is not Program.CANDIDATE and execution.exit_code == EXIT_INVALID
-    if invalid or artifact_missing or _breaks_interface(name, text, files):
+    if invalid or _breaks_interface(name, text, files):
         return FailureClass.INTERFACE
     if name in ("TypeError", "ValueError") and _SHAPE.search(text):
         return FailureClass.SHAPE

@@ -25,7 +25,7 @@ UNAVAILABLE = Analysis(is_bug=True, summary="analysis unavailable", metric=None)
 def parse_analysis(text: str) -> Analysis:
     """Reads `{"is_bug": bool, "summary": str, "metric": number or null}`, bare or in a fence, after optional thinking.
 
-    Raises AnswerError with a message for the model; after config.llm.max_parse_retries the caller takes UNAVAILABLE.
+    Raises AnswerError with a message for the model; after three more tries the caller takes UNAVAILABLE.
     """
     body = text.rpartition("</think>")[2].strip()
     if fence := re.fullmatch(r"`{3,}\w*\n(.*?)\n?`{3,}", body, re.DOTALL):

@@ -17,6 +17,13 @@ from aira_jax.search.settings import SandboxSettings
 from aira_jax.search.tree import Node, NodeStatus, Tree, resolve
 
 INFRA_TRIES = 2
+PASSED = {
+    "wall": "time",
+    "cpu": "processor time",
+    "memory": "memory",
+    "processes": "processes",
+    "disk": "disk space",
+}  # killed_for, in words
 
 
 @dataclasses.dataclass(frozen=True)
@@ -263,16 +270,23 @@ def failure(end: Record) -> Outcome:
     blameless = end["failure_class"] in (FailureClass.INFRA, FailureClass.TAMPER)
     status = NodeStatus.FAILED if blameless else NodeStatus.BUGGY
     told = (end["result"] or {}).get("message")  # candidate code may have written it: any JSON value
-    message = told if told and isinstance(told, str) else last_line(end)
+    message = told if told and isinstance(told, str) else ending(end)
     return Outcome(status, failure_class=end["failure_class"] or FailureClass.EXIT, message=message)
 
 
-def last_line(end: Record) -> str:
-    """The last line of output that says something."""
+def ending(end: Record) -> str:
+    """How an execution ended, in one line: the limit that it passed, else the last line of output that says something,
+    else its exit code."""
+    if end["killed_for"] in PASSED:
+        return (
+            f"{end['phase']} was killed after {end['wall_s']:.1f} s: it passed its limit of {PASSED[end['killed_for']]}"
+        )
     lines = [line.strip() for line in (end["tail"] or end["head"]).splitlines() if line.strip()]
-    return (
-        lines[-1][:500] if lines else f"{end['phase']} ended with exit code {end['exit_code']}, signal {end['signal']}"
-    )
+    if lines and end["status"] != "ok":
+        return lines[-1][:500]
+    if end["status"] == "ok":
+        return f"{end['phase']} ended well, but without what it must write"
+    return f"{end['phase']} ended with exit code {end['exit_code']}, signal {end['signal']}"
 
 
 def duplicate(key: str, view: Tree) -> Node | None:

@@ -115,6 +115,8 @@ def test_a_good_execution_has_no_class_unless_its_value_is_not_finite():
     assert classify(OK) is None
     assert classify(OK, {"value": float("nan")}) is FailureClass.NAN
     assert classify(OK, artifact_missing=True) is FailureClass.INTERFACE
+    died = failed("ValueError: incompatible shapes for broadcasting: (2,), (3,)")
+    assert classify(died, artifact_missing=True, program=Program.CANDIDATE) is FailureClass.SHAPE
 
 
 def test_writing_into_read_only_data_is_tampering_and_elsewhere_is_not():
