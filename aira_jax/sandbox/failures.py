@@ -83,8 +83,8 @@ def classify(
     `result` is the evaluator's result file; the `failure_class` in it wins over everything but tampering. Code that is
     not trusted may have written it, so that it can name only the eight classes of the program.
     `files` are the candidate's; a module of theirs without an expected name is an interface failure, not an exit.
-    `artifact_missing` says that there is no artifact, which counts where the program ended well. `data` are the read-only
-    targets in the work directory. A lost or cancelled execution is `infra`: nobody's fault but ours.
+    `artifact_missing` says that there is no artifact, which counts where the program ended well. `data` are the
+    read-only targets in the work directory. A lost or cancelled execution is `infra`: nobody's fault but ours.
     """
     if execution.tampered or _died_writing(execution, data):
         return FailureClass.TAMPER

@@ -24,7 +24,7 @@ from aira_jax.search.journal import Journal, Observer
 from aira_jax.search.loop import Loop, Stopped
 from aira_jax.search.operators import Brief, CallOptions, Fitness
 from aira_jax.search.scoring import TestScorer, score_wanted, test_evaluator
-from aira_jax.search.session import Session, data_root, describe_machine, plain, run_dir
+from aira_jax.search.session import ROOT, Session, data_root, describe_machine, plain, run_dir
 from aira_jax.search.settings import PROPOSERS, Settings, TestWhen
 from aira_jax.search.step import STOPPING, Proposer, Workshop
 from aira_jax.tasks import loader
@@ -68,6 +68,7 @@ def search(
     task = loader.load(settings.task)
     check(settings, task)
     folder = run_dir(workdir, settings)
+    _check_place(Path(workdir), settings, task)
     if truncate_at_seq is not None:
         folder = events.branch(folder, truncate_at_seq)
     prepared = loader.prepare(
@@ -110,6 +111,17 @@ def check(settings: Settings, task) -> None:
                 f"config.budget.usd is set but {options.model} has no price; add config.llm.prices[{options.model!r}]"
             )
     _check_variant(settings, task)
+
+
+def _check_place(workdir: Path, settings: Settings, task) -> None:
+    """Raises ValueError where hiding the runs from candidate code would hide this program from it too."""
+    runs_code = task.executes_candidate or settings.fitness is Fitness.SELF_REPORTED
+    within = [place for place in (ROOT, Path(sys.prefix)) if place.resolve().is_relative_to(workdir.resolve())]
+    if runs_code and within:
+        raise ValueError(
+            f"--workdir={workdir} holds {within[0]}, which candidates of {task.name} need, while runs are hidden from "
+            f"them; choose a folder of its own, such as {workdir / 'runs'}"
+        )
 
 
 def _check_variant(settings: Settings, task) -> None:

@@ -266,6 +266,11 @@ def test_a_task_in_the_original_format_is_scored_by_what_its_evaluator_prints(la
     assert TestScores.fold(records(done.folder)).value(0) == pytest.approx(0.84)
 
 
+def test_code_does_not_run_where_hiding_the_runs_would_hide_the_program(fitted, tmp_path):
+    with pytest.raises(ValueError, match=r"--workdir=/ holds .*; choose a folder of its own, such as /runs"):
+        search(tmp_path, workdir="/", **drafts(tmp_path, 0.5))
+
+
 def test_a_task_in_the_original_format_has_no_other_fitness(lab, tmp_path, monkeypatch):
     load = loader.load
     monkeypatch.setattr(loader, "load", lambda name: dataclasses.replace(load(name), cli=1))
