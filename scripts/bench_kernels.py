@@ -2,6 +2,7 @@
 
     python scripts/bench_kernels.py --op=ssd --device=cpu --shape=small --json=out.json
     python scripts/bench_kernels.py --device=gpu --shapes=1b,350m,3b --out=h200.json --update_tuned --check_targets
+    python scripts/bench_kernels.py --device=gpu --shapes=1b --sweep --arms=pallas_triton --out=h200.json --update_tuned
 
 Run again with the same --json to finish an interrupted run. Exit code 1: an arm failed, was inaccurate, missed its
 target (--check_targets), or the budget ran out.
@@ -24,6 +25,7 @@ DEVICE = flags.DEFINE_enum("device", None, ["cpu", "gpu"], "device; default: a G
 DTYPE = flags.DEFINE_enum("dtype", None, ["bfloat16", "float32"], "default: float32 on CPU, bfloat16 on GPU")
 CHUNKS = flags.DEFINE_list("chunks", [], "chunk lengths; default 16,32,64 on CPU and 64,128,256 on GPU")
 ARMS = flags.DEFINE_list("arms", [], "only these arms")
+SWEEP = flags.DEFINE_bool("sweep", False, "also vary block sizes, warps and stages of the fastest Triton arm")
 BUDGET_S = flags.DEFINE_float("budget_s", 480, "seconds after which no further arm starts")
 JSON = DEFINE("json", "", "result file (the same as --out)")
 OUT = DEFINE("out", "", "result file; default kernels_pallas/bench_results/<device>.json")

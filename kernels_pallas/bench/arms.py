@@ -11,16 +11,19 @@ from kernels_pallas.inspection import OPS
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """One way to run an operator; `baseline` replaces the operator itself."""
+    """One way to run an operator: `blocks` are sizes other than the defaults, `baseline` replaces the operator."""
 
     op: str
     name: str
     chunk: int | None = None
     baseline: Callable | None = None
+    blocks: tuple[tuple[str, int], ...] = ()
 
     @property
     def label(self) -> str:
-        return self.name if self.chunk is None else f"{self.name}[{self.chunk}]"
+        parts = [] if self.chunk is None else [str(self.chunk)]
+        parts += [f"{name}={size}" for name, size in self.blocks]
+        return f"{self.name}[{','.join(parts)}]" if parts else self.name
 
 
 CPU_CHUNKS = (16, 32, 64)

@@ -29,6 +29,7 @@ def main(flags: dict) -> int:
         budget_s=flags["budget_s"],
         peaks=peaks,
         peer=checkout,
+        sweep=flags["sweep"],
     )
     for name in request.shapes:
         shapes.shape(name)

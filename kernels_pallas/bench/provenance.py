@@ -19,7 +19,7 @@ def collect() -> dict:
     return {
         "device": _cpu_name() if device.platform == "cpu" else device.device_kind,
         "cores": len(os.sched_getaffinity(0)),
-        "driver": _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"),
+        "driver": _driver() if device.platform == "gpu" else None,
         "jax": jax.__version__,
         "jaxlib": jaxlib.__version__,
         "python": platform.python_version(),
@@ -35,6 +35,10 @@ def _cpu_name() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or "cpu"
+
+
+def _driver() -> str:
+    return _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader") or "unknown"
 
 
 def _version(package: str) -> str | None:

@@ -14,9 +14,9 @@ class Results:
         self.path = path
         self.rows = json.loads(path.read_text())["rows"] if path.exists() else []
 
-    def has(self, identity: dict) -> bool:
-        """Whether a finished row of this arm, shape and dtype is already there."""
-        return any(all(row.get(k) == v for k, v in identity.items()) for row in self.rows)
+    def find(self, identity: dict) -> dict | None:
+        """The finished row of this arm, shape and dtype, if it is there."""
+        return next((row for row in self.rows if all(row.get(k) == v for k, v in identity.items())), None)
 
     def add(self, row: dict) -> None:
         self.rows.append(row)
@@ -68,17 +68,18 @@ def markdown(row: dict) -> str:
 
 
 def best(rows: list[dict]) -> list[dict]:
-    """The fastest finished row of every (op, arm, shape, dtype, device), over chunks."""
+    """The fastest finished row of every (op, arm, shape, dtype, device), over chunks and block sizes."""
     found: dict[tuple, dict] = {}
     for row in rows:
         if row.get("error") is None and "fwd_bwd_us" in row:
             key = tuple(row[k] for k in ("op", "arm", "shape", "dtype", "device"))
-            if key not in found or _time(row) < _time(found[key]):
+            if key not in found or microseconds(row) < microseconds(found[key]):
                 found[key] = row
     return list(found.values())
 
 
-def _time(row: dict) -> float:
+def microseconds(row: dict) -> float:
+    """What arms are compared by, forward and backward: device time, or CPU time where there is no GPU."""
     return row["fwd_bwd_device_us"] or (row["fwd_bwd_cpu_us"] if row["driver"] is None else row["fwd_bwd_us"])
 
 

@@ -1,24 +1,26 @@
 """Runs the arms: for each first its correctness, then its time; one row flushed per arm; stops at the budget."""
 
 import dataclasses
+import enum
 import functools
 import json
 import time
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
 from kernels_pallas import cases
-from kernels_pallas.bench import peer, provenance, shapes
+from kernels_pallas.bench import peer, provenance, shapes, sweep
 from kernels_pallas.bench.arms import Arm, arms
 from kernels_pallas.bench.rows import Results, figures
-from kernels_pallas.common import roofline, timing
+from kernels_pallas.common import dispatch, roofline, timing
 from kernels_pallas.common.numerics import wide
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What to measure. `only` names arms (None: all); `budget_s` bounds the whole run."""
+    """What to measure. `only` names arms (None: all); `budget_s` bounds the whole run; `sweep` varies block sizes."""
 
     ops: tuple[str, ...]
     shapes: tuple[str, ...]
@@ -29,33 +31,61 @@ class Request:
     budget_s: float
     peaks: roofline.Peaks | None
     peer: peer.Checkout | None
+    sweep: bool = False
 
 
 def run(request: Request, results: Results, say=print) -> bool:
-    """Adds a row per arm to `results`; False when an arm failed, was inaccurate, or the budget ran out."""
-    start, common, complete = time.monotonic(), provenance.collect(), True
+    """Adds a row per arm to `results`; False when an arm failed, was inaccurate, or the budget ran out.
+
+    An arm of a sweep may fail (block sizes that a device cannot hold): that is recorded, and no failure of the run.
+    """
+    session = _Session(request, results, say, provenance.collect(), time.monotonic() + request.budget_s)
+    complete = True
     for name in request.shapes:
         for op in request.ops:
             spec = shapes.spec(op, shapes.shape(name), request.dtype)
             for arm in _wanted(request, op, spec):
-                identity = {
-                    "op": op,
-                    "label": arm.label,
-                    "shape": name,
-                    "dtype": request.dtype,
-                    "device": common["device"],
-                }
-                if results.has(identity):
-                    say(f"{op} {arm.label} {name}: already in {results.path}")
-                elif time.monotonic() - start > request.budget_s:
-                    say(f"{op} {arm.label} {name}: not run, the budget of {request.budget_s:g} s is spent")
-                    complete = False
-                else:
-                    row = identity | {"arm": arm.name, "chunk": arm.chunk} | common | _measure(arm, spec, request)
-                    results.add(row)
-                    say(json.dumps(row))
-                    complete &= row["error"] is None
+                complete &= session.finish(arm, spec, name) is Outcome.GOOD
+            like = {"op": op, "shape": name, "dtype": request.dtype, "device": session.common["device"]}
+            for arm in sweep.arms(results.rows, like) if request.sweep else ():
+                complete &= session.finish(arm, spec, name) is not Outcome.NOT_RUN
     return complete
+
+
+class Outcome(enum.Enum):
+    """How an arm ended."""
+
+    GOOD = "good"
+    BAD = "bad"
+    NOT_RUN = "not run"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Session:
+    """What all arms of a run share; `deadline` in seconds of the monotonic clock."""
+
+    request: Request
+    results: Results
+    say: Callable
+    common: dict
+    deadline: float
+
+    def finish(self, arm: Arm, spec, shape: str) -> Outcome:
+        """Measures an arm unless its row is there or the budget is spent."""
+        identity = {"op": arm.op, "label": arm.label, "shape": shape}
+        identity |= {"dtype": self.request.dtype, "device": self.common["device"]}
+        found = self.results.find(identity)
+        if found:
+            self.say(f"{arm.op} {arm.label} {shape}: already in {self.results.path}")
+            return Outcome.BAD if found["error"] else Outcome.GOOD
+        if time.monotonic() > self.deadline:
+            self.say(f"{arm.op} {arm.label} {shape}: not run, the budget of {self.request.budget_s:g} s is spent")
+            return Outcome.NOT_RUN
+        fields = {"arm": arm.name, "chunk": arm.chunk, "blocks": dict(arm.blocks)}
+        row = identity | fields | self.common | _measure(arm, spec, self.request)
+        self.results.add(row)
+        self.say(json.dumps(row))
+        return Outcome.BAD if row["error"] else Outcome.GOOD
 
 
 def _wanted(request: Request, op: str, spec) -> list[Arm]:
@@ -71,9 +101,10 @@ def _measure(arm: Arm, spec, request: Request) -> dict:
     if arm.name == "mamba_ssm":
         return dims | peer.measure(request.peer, spec, arm.chunk)
     try:
-        wrong, errors = _accuracy(arm, spec)
-        row = dims | {"rms_errors": errors, "error": "; ".join(wrong) or None}
-        return row if wrong else row | figures(spec, arm.chunk, *_times(arm, spec), request.peaks)
+        with dispatch.block_sizes(**dict(arm.blocks)):
+            wrong, errors = _accuracy(arm, spec)
+            row = dims | {"rms_errors": errors, "error": "; ".join(wrong) or None}
+            return row if wrong else row | figures(spec, arm.chunk, *_times(arm, spec), request.peaks)
     except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
         return dims | {"error": f"{type(error).__name__}: {str(error)[:500]}"}
 

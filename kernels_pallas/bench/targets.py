@@ -3,7 +3,7 @@
 import json
 
 from kernels_pallas.bench import shapes
-from kernels_pallas.bench.rows import best
+from kernels_pallas.bench.rows import best, microseconds
 from kernels_pallas.common.dispatch import TUNED_PATH
 
 
@@ -51,19 +51,23 @@ def _gpu(fast: dict) -> list[str]:
 
 
 def update_tuned(rows: list[dict]) -> int:
-    """Records the fastest arm of every (op, shape) measured on a GPU in tuned.json; returns how many."""
+    """Records the fastest arm of every (op, shape) measured on a GPU in tuned.json; returns how many.
+
+    Baselines and the reference implementation (which may need far more memory) are never recorded.
+    """
     table = json.loads(TUNED_PATH.read_text())
     entries = {(e["op"], e["device_kind"], e["key"]): e for e in table["entries"]}
     winners: dict[tuple, dict] = {}
     for row in best(rows):
-        if row["driver"] is None or row["arm"] == "mamba_ssm":
+        if row["driver"] is None or row["arm"] in ("mamba_ssm", "reference"):
             continue
         key = (row["op"], row["device"], shapes.spec(row["op"], shapes.shape(row["shape"]), row["dtype"]).key())
-        if key not in winners or row["fwd_bwd_us"] < winners[key]["fwd_bwd_us"]:
+        if key not in winners or microseconds(row) < microseconds(winners[key]):
             winners[key] = row
     for (op, device, key), row in winners.items():
         made = {k: row[k] for k in ("fwd_us", "fwd_bwd_us", "jax", "driver", "commit", "time_utc")}
-        entry = {"op": op, "device_kind": device, "key": key, "impl": row["arm"], "chunk": row["chunk"], "blocks": {}}
+        entry = {"op": op, "device_kind": device, "key": key, "impl": row["arm"], "chunk": row["chunk"]}
+        entry["blocks"] = row.get("blocks", {})
         entries[op, device, key] = entry | {"provenance": made}
     TUNED_PATH.write_text(json.dumps(table | {"entries": list(entries.values())}, indent=1) + "\n")
     return len(winners)

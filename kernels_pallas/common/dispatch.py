@@ -20,6 +20,7 @@ import jax
 log = logging.getLogger("kernels_pallas")
 TUNED_PATH = Path(__file__).parent.parent / "tuned.json"
 _interpret = contextvars.ContextVar("kernels_pallas_interpret", default=False)
+_block_sizes = contextvars.ContextVar("kernels_pallas_block_sizes", default=())
 
 
 class Impl(enum.StrEnum):
@@ -71,6 +72,16 @@ def interpret_mode():
         yield
     finally:
         _interpret.reset(token)
+
+
+@contextlib.contextmanager
+def block_sizes(**sizes: int):
+    """Block sizes for implementations that are called by name, before those of the tuned table (for sweeps, tests)."""
+    token = _block_sizes.set(tuple(sorted(sizes.items())))
+    try:
+        yield
+    finally:
+        _block_sizes.reset(token)
 
 
 def interpreting() -> bool:
@@ -134,7 +145,8 @@ def resolve(op: Op, spec, impl="auto", *, chunk: int | None = None) -> Choice:
         objection = _objection(op, wanted, spec, where)
         if objection:
             raise ValueError(f"{op.name}: {objection}. Usable here ({where}): {', '.join(usable(op, spec, where))}")
-        return _choice(op, spec, wanted, where, chunk, tuned_entry(op.name, spec), "named by the caller")
+        entry, reason = tuned_entry(op.name, spec), "named by the caller"
+        return _choice(op, spec, wanted, where, chunk, entry, reason, blocks=_block_sizes.get())
     if where not in op.auto:
         raise ValueError(f"{op.name}: no default on {where}; name one of {', '.join(usable(op, spec, where))}")
     entry = tuned_entry(op.name, spec) if where != "cpu" else None
@@ -151,11 +163,11 @@ def resolve(op: Op, spec, impl="auto", *, chunk: int | None = None) -> Choice:
     raise ValueError(f"{op.name}: nothing runs {spec} on {where}: " + "; ".join(f"{n}: {w}" for n, w in skipped))
 
 
-def _choice(op: Op, spec, impl: Impl, where: str, chunk, entry, reason: str) -> Choice:
+def _choice(op: Op, spec, impl: Impl, where: str, chunk, entry, reason: str, blocks=()) -> Choice:
     mine = entry if entry and entry["impl"] == impl else None
     if chunk is None and op.default_chunk is not None:
         chunk = mine["chunk"] if mine and mine.get("chunk") else op.default_chunk(spec, impl, where)
-    blocks = tuple(sorted((mine or {}).get("blocks", {}).items()))
+    blocks = blocks or tuple(sorted((mine or {}).get("blocks", {}).items()))
     choice = Choice(impl, chunk, blocks, reason)
     _log_once(op.name, str(spec), choice)
     return choice

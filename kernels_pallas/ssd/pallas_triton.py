@@ -20,17 +20,20 @@ from kernels_pallas.state_scan import pallas_triton as scan
 
 @dataclasses.dataclass(frozen=True)
 class TritonStages:
-    """See `chunked.Stages`. `tile` rows of a chunk per program, `heads` at most per share in the group gradients."""
+    """See `chunked.Stages`. `tile` rows of a chunk per program, forward, and `grad_tile` in the gradient kernels, whose
+    registers hold more; `heads` at most per share in the group gradients."""
 
     tile: int = 64
-    heads: int = 16
     num_warps: int = 4
+    grad_tile: int = 64
+    grad_warps: int = 4
     num_stages: int = 2
+    heads: int = 16
     scan_tile: int = 256
     interpret: bool = False
 
     def chunk_state(self, weights, x, b):
-        g = _Grid(x.shape, b.shape[3:], self._tile(x))
+        g = self._grid(x.shape, b.shape)
         out = jax.ShapeDtypeStruct((*x.shape[:2], *x.shape[3:], b.shape[-1]), jnp.float32)
         specs = [g.per_head(), g.of_head(), g.of_group()]
         return self._call(kernels.chunk_state, g, specs, g.state(), out, (weights, x, b), tiles=1)
@@ -42,14 +45,14 @@ class TritonStages:
         return before.reshape(states.shape), final.reshape(initial.shape)
 
     def chunk_scan(self, k: Chunks, states):
-        g = self._grid(k)
+        g = self._grid(k.x.shape, k.B.shape)
         specs = [g.of_group(tiled=True), g.state(), g.products(rows=True), *[g.per_head()] * 3, g.of_head(), g.skip()]
         args = (k.C, states, k.cb, k.log_decay, k.enter, k.dt, k.x, k.D, k.runs)
         out = jax.ShapeDtypeStruct(k.x.shape, k.x.dtype)
         return self._call(kernels.chunk_scan, g, [*specs, g.run_ids()], g.of_head(tiled=True), out, args)
 
     def input_grads(self, k: Chunks, dy, dstates):
-        g = self._grid(k)
+        g = self._grads_grid(k)
         specs = [g.of_group(tiled=True), g.state(), g.products(columns=True), *[g.per_head()] * 3]
         specs += [g.of_head(tiled=True), g.of_head(), g.skip(), g.run_ids()]
         args = (k.B, dstates, k.cb, k.log_decay, k.leave, k.dt, k.x, dy, k.D, k.runs)
@@ -59,7 +62,7 @@ class TritonStages:
         return self._call(kernels.input_grads, g, specs, out_specs, outs, args)
 
     def group_grads(self, k: Chunks, dy, states, dstates):
-        g = self._grid(k, share=_divisor(k.x.shape[3] // k.B.shape[3], self.heads))
+        g = self._grads_grid(k, share=_divisor(k.x.shape[3] // k.B.shape[3], self.heads))
         vectors, heads, partial = [g.per_head()] * 3, [g.of_head()] * 2, g.partial(tiled=True)
         shape = jax.ShapeDtypeStruct((*k.B.shape[:3], g.programs, k.B.shape[4]), jnp.float32)
         specs = [g.of_group(tiled=True), g.of_group(), g.state(), *vectors, *heads, g.run_ids()]
@@ -73,17 +76,17 @@ class TritonStages:
         return dB, dC, e
 
     def decay_grads(self, k: Chunks, dy):
-        g = self._grid(k)
+        g = self._grads_grid(k)
         specs = [g.products(), *[g.per_head()] * 2, *[g.of_head()] * 2, g.run_ids()]
         args = (k.cb, k.log_decay, k.dt, k.x, dy, k.runs)
         out = jax.ShapeDtypeStruct(k.dt.shape, jnp.float32)
         return self._call(kernels.decay_grads, g, specs, g.per_head(tiled=True), out, args)
 
-    def _tile(self, x) -> int:
-        return min(self.tile, x.shape[2])
+    def _grid(self, x_shape, b_shape):
+        return _Grid(x_shape, b_shape[3:], min(self.tile, x_shape[2]), self.num_warps)
 
-    def _grid(self, k: Chunks, share: int | None = None):
-        return _Grid(k.x.shape, k.B.shape[3:], self._tile(k.x), share)
+    def _grads_grid(self, k: Chunks, share: int | None = None):
+        return _Grid(k.x.shape, k.B.shape[3:], min(self.grad_tile, k.x.shape[2]), self.grad_warps, share)
 
     def _call(self, kernel, g, specs, out_specs, out_shape, args, tiles: int | None = None):
         specs = [None if arg is None else spec for spec, arg in zip(specs, args, strict=True)]
@@ -93,7 +96,7 @@ class TritonStages:
             in_specs=specs,
             out_specs=out_specs,
             out_shape=out_shape,
-            compiler_params=None if self.interpret else backends.triton_params(self.num_warps, self.num_stages),
+            compiler_params=None if self.interpret else backends.triton_params(g.warps, self.num_stages),
             interpret=self.interpret,
             name=f"ssd_{kernel.__name__}",
         )(*args)
@@ -106,6 +109,7 @@ class _Grid:
     x: tuple[int, ...]
     b: tuple[int, int]
     tile: int
+    warps: int
     share: int | None = None
 
     @property

@@ -7,6 +7,7 @@ from kernels_pallas.ssd import pallas_tpu, pallas_triton
 from kernels_pallas.ssd.xla import XlaStages
 
 MIN_BLOCK, MAX_CHUNK, MAX_STATE = 16, 256, 256
+MAX_PRODUCT = 64 * 256
 
 
 def _anything(spec: SsdSpec) -> str | None:
@@ -31,6 +32,8 @@ def _limits(spec: SsdSpec) -> str | None:
             return f"{name}={size} is no power of two >= {MIN_BLOCK}, which Pallas kernels need; {advice}"
         if size > MAX_STATE:
             return f"{name}={size} exceeds {MAX_STATE}, the most that fits the registers of a Pallas program; {advice}"
+    if spec.P * spec.N > MAX_PRODUCT:
+        return f"P*N={spec.P * spec.N} exceeds {MAX_PRODUCT}, the largest state tile of a Pallas program; {advice}"
     if spec.chunk is not None and (not MIN_BLOCK <= spec.chunk <= MAX_CHUNK or spec.chunk & (spec.chunk - 1)):
         return f"chunk={spec.chunk}; Pallas kernels take 16, 32, 64, 128 or 256"
     return None

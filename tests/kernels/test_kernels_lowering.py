@@ -2,14 +2,17 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from kernels_pallas import causal_conv1d, ssd, state_scan
-from kernels_pallas.bench.shapes import shape
+from kernels_pallas.bench import sweep
+from kernels_pallas.bench.shapes import shape, spec
+from kernels_pallas.common import dispatch
 from kernels_pallas.common.lowering import Target, lower
 
 TARGETS = {"pallas_triton": Target.H100, "pallas_mosaic_gpu": Target.H100, "pallas_tpu": Target.TPU}
-SCALES = ("small_n16", "350m", "1b", "3b")
+SCALES = ("small_n16", pytest.param("350m", marks=pytest.mark.slow), "1b", "3b")  # 350m is 1b with fewer heads
 
 
 def kernels(lowered, kind: str) -> int:
@@ -59,3 +62,43 @@ def test_conv_forward_and_backward(scale):
 
     lowered = lower(jax.value_and_grad(loss, argnums=(0, 1, 2)), *args, target=Target.H100)
     assert lowered.as_text().count("stablehlo.custom_call @") == 2
+
+
+def lower_swept(op: str, sizes: dict) -> str:
+    """Forward and gradient at the 1B shape with block sizes of a sweep."""
+    dims = spec(op, shape("1b"), "bfloat16")
+    with dispatch.block_sizes(**sizes):
+        return lower(*call_of(op, dims), target=Target.H100).as_text()
+
+
+def call_of(op: str, dims):
+    low = jnp.bfloat16
+    if op == "ssd":
+        heads, shared = (dims.B, dims.L, dims.H), array(dims.B, dims.L, dims.G, dims.N, dtype=low)
+        args = array(*heads, dims.P, dtype=low), array(*heads), array(dims.H), shared, shared
+        call = ssd
+    elif op == "state_scan":
+        args = array(dims.B, dims.c, dims.H), array(dims.B, dims.c, dims.H, dims.F)
+        call = lambda *a, impl: state_scan(*a, impl=impl)[0]
+    else:
+        args, call = (array(dims.B, dims.L, dims.K, dtype=low), array(dims.W, dims.K)), causal_conv1d
+    return jax.grad(lambda *a: call(*a, impl="pallas_triton").astype(jnp.float32).sum(), range(len(args))), *args
+
+
+SWEPT = [(op, {axis: size}) for op, axes in sweep.AXES.items() for axis, sizes in axes.items() for size in sizes]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("op,sizes", SWEPT)
+def test_every_block_size_of_a_sweep(op, sizes):
+    assert "custom_call" in lower_swept(op, sizes)
+
+
+@pytest.mark.parametrize("op", sweep.AXES)
+def test_block_sizes_of_a_sweep_drawn_at_random(op, seed):
+    """One size of every axis at once; they must change the kernels."""
+    rng = np.random.default_rng(seed)
+    default = sweep.defaults(op)
+    sizes = {axis: int(rng.choice([s for s in sizes if s != default[axis]])) for axis, sizes in sweep.AXES[op].items()}
+    print(sizes)
+    assert lower_swept(op, sizes) != lower_swept(op, {})

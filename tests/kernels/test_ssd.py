@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kernels_pallas import SsdSpec, cases, interpret_mode
+from kernels_pallas.common import dispatch
 
 ALL = ("reference", "xla", "xla_scan")
 
@@ -45,6 +46,12 @@ def test_random_shapes(seed, dtype):
 )
 def test_random_shapes_interpreted(seed, impl, dtype):
     check(*draw(np.random.default_rng(seed), dtype, pallas=True), seed, [impl])
+
+
+def test_tiles_smaller_than_the_chunk_interpreted(seed):
+    """Pairs of tiles away from the diagonal, of different sizes forward and backward, and shares of a group's heads."""
+    with dispatch.block_sizes(tile=16, grad_tile=32, heads=2):
+        check(SsdSpec(1, 64, 4, 16, 1, 16, "float32", 64, True), {"bias": True}, seed, ["pallas_triton"])
 
 
 GRID = itertools.product((1, 7, 31, 32, 33, 257, 512), (8, 32, 64), (1, 2, 4), (False, True))
