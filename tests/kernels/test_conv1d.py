@@ -61,7 +61,7 @@ def test_the_final_state_holds_the_last_run_only():
     assert state.ravel().tolist() == [0, 4, 5]
 
 
-@pytest.mark.parametrize("impl", ["xla", "pallas_triton"])
+@pytest.mark.parametrize("impl", ["xla", pytest.param("pallas_triton", marks=pytest.mark.slow)])
 def test_gradients_stop_at_run_borders(seed, impl):
     case = cases.case(ConvSpec(2, 20, 16, 4, "float32", segments=True), seed, initial=True)
     case.arrays["segment_ids"][:] = np.arange(20) // 7

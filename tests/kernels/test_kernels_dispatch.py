@@ -10,6 +10,7 @@ import pytest
 
 from kernels_pallas import (
     Impl,
+    ScanSpec,
     SsdSpec,
     causal_conv1d,
     causal_conv1d_step,
@@ -24,6 +25,7 @@ from kernels_pallas import (
 )
 from kernels_pallas.common import backends, dispatch
 from kernels_pallas.common.lowering import Target, device
+from kernels_pallas.state_scan.pallas_triton import Scan
 
 SPEC = SsdSpec(1, 64, 2, 16, 1, 16)
 TIMED = (1, 6, 4)
@@ -199,15 +201,20 @@ def test_validation_names_the_first_offender():
 
 
 def test_selfcheck_passes_a_good_kernel_and_stops_on_a_bad_one(monkeypatch):
-    spec = SsdSpec(4, 16, 2, 16, 1, 16, chunk=16)
-    assert not selfcheck(["ssd"], [spec])[0].checked
+    spec = ScanSpec(4, 3, 2, 16)
+    assert not selfcheck(["state_scan"], [spec])[0].checked
     with interpret_mode():
-        assert selfcheck(["ssd"], [spec], impl="pallas_triton")[0].checked
-    from kernels_pallas.ssd.pallas_triton import TritonStages
+        assert selfcheck(["state_scan"], [spec], impl="pallas_triton")[0].checked
+    good = Scan.__call__
 
-    good = TritonStages.chunk_state
-    monkeypatch.setattr(TritonStages, "chunk_state", lambda self, w, x, b: good(self, w, x, b) * 1.1)
-    refusal = r"kernels.impl.ssd=pallas_triton failed its self-check on .* rms .* > .*; set kernels.impl.ssd=xla"
-    # Other block sizes, so that the call is traced anew and meets the bad kernel.
-    with interpret_mode(), dispatch.block_sizes(heads=1), pytest.raises(ValueError, match=refusal):
-        selfcheck(["ssd"], [spec], impl="pallas_triton")
+    def bad(self, *args):
+        before, final = good(self, *args)
+        return before * 1.1, final
+
+    monkeypatch.setattr(Scan, "__call__", bad)
+    refusal = (
+        r"kernels.impl.state_scan=pallas_triton failed its self-check on .* rms .* > .*; set kernels.impl.state_scan="
+    )
+    # Another block size, so that the call is traced anew and meets the bad kernel.
+    with interpret_mode(), dispatch.block_sizes(tile=32), pytest.raises(ValueError, match=refusal):
+        selfcheck(["state_scan"], [spec], impl="pallas_triton")

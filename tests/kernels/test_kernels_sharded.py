@@ -26,17 +26,16 @@ def check_sums_only(found: dict) -> None:
     assert found["error"] < 1e-5, found
 
 
-def test_batch_and_heads_and_tokens(seed):
-    found = run(seed, "4x2", "xent")
+def test_batch_and_heads(seed):
+    found = run(seed, "4x2")
     check_sums_only(found["4x2"])
-    check_sums_only(found["xent"])
     replicated = {"f32[4]", "f32[2,24,1,4]", "f32[]", "f32[1]"}  # dA, dD, ddt_bias; dB, dC; the loss
     assert set(found["4x2"]["summed"]) <= replicated, found["4x2"]["summed"]
 
 
 @pytest.mark.slow
-def test_other_meshes(seed):
-    for found in run(seed, "8x1", "2x4").values():
+def test_other_meshes_and_tokens(seed):
+    for found in run(seed, "8x1", "2x4", "xent").values():
         check_sums_only(found)
 
 

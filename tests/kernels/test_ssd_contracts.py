@@ -105,7 +105,7 @@ def test_gradient_at_a_zero_step_matches_finite_differences(x64, impl):
     np.testing.assert_allclose(grad, 2.9616, atol=5e-5)
 
 
-@pytest.mark.parametrize("bad", [jnp.nan, jnp.inf])
+@pytest.mark.parametrize("bad", [jnp.nan, pytest.param(jnp.inf, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("impl", ALL)
 def test_nan_and_infinity_stay_in_their_batch_row_and_head(seed, impl, bad):
     a = arrays(SsdSpec(2, 24, 3, 4, 1, 4), seed)

@@ -58,9 +58,7 @@ def associative(decay, states, initial, reverse):
     return jax.lax.associative_scan(combine, (decay[..., None], states), axis=1, reverse=reverse)[1]
 
 
-@pytest.mark.parametrize(
-    "c", [pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(16, marks=pytest.mark.slow), 64]
-)
+@pytest.mark.parametrize("c", [3, *(pytest.param(c, marks=pytest.mark.slow) for c in (1, 16, 64))])
 def test_equals_associative_scan_with_resets(seed, c):
     arrays = cases.case(ScanSpec(2, c, 2, 24), seed).arrays
     decay, states, initial = (jnp.asarray(v) for v in arrays.values())
@@ -74,7 +72,12 @@ def test_equals_associative_scan_with_resets(seed, c):
 
 @pytest.mark.parametrize(
     "impl,reverse,exclusive",
-    [("xla", True, False), ("pallas_triton", False, True), ("pallas_triton", True, False), ("pallas_tpu", True, True)],
+    [
+        pytest.param("xla", True, False, marks=pytest.mark.slow),
+        pytest.param("pallas_triton", False, True, marks=pytest.mark.slow),
+        ("pallas_triton", True, False),
+        ("pallas_tpu", True, True),
+    ],
 )
 def test_gradients_equal_the_float64_reference(seed, impl, reverse, exclusive):
     case = cases.case(ScanSpec(2, 5, 2, 6), seed, reverse=reverse, exclusive=exclusive)
@@ -83,7 +86,7 @@ def test_gradients_equal_the_float64_reference(seed, impl, reverse, exclusive):
     assert not wrong
 
 
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("reverse", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_two_levels_equal_the_fold(seed, reverse):
     arrays = cases.case(ScanSpec(1, 50, 2, 20), seed).arrays
     args = [jnp.asarray(v) for v in arrays.values()]
