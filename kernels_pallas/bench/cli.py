@@ -19,9 +19,12 @@ def main(flags: dict) -> int:
         print("no GPU: CPU arms only")
     print(line)
     peaks = _peaks(flags, device)
+    names = [flags["shape"]] if flags["shape"] else flags["shapes"]
+    for name in names:
+        shapes.shape(name)
     request = runner.Request(
         ops=tuple(map(shapes.op_name, [flags["op"]] if flags["op"] else flags["ops"])),
-        shapes=tuple(name.lower() for name in ([flags["shape"]] if flags["shape"] else flags["shapes"])),
+        shapes=tuple(map(str.lower, names)),
         dtype=flags["dtype"] or ("float32" if device == "cpu" else "bfloat16"),
         device=device,
         chunks=tuple(map(_chunk, flags["chunks"])) or None,
@@ -31,8 +34,6 @@ def main(flags: dict) -> int:
         peer=checkout,
         sweep=flags["sweep"],
     )
-    for name in request.shapes:
-        shapes.shape(name)
     results = rows.Results(Path(flags["json"] or flags["out"] or FOLDER / "bench_results" / f"{device}.json"))
     complete = runner.run(request, results)
     return _finish(flags, results, complete)
