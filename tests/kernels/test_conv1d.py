@@ -20,8 +20,10 @@ def test_golden_values(x64, impl):
     np.testing.assert_allclose(y.ravel(), [0.4, 1.1, 2, 1.6, 3.2], **close)
 
 
-@pytest.mark.parametrize("impl", ["xla", "pallas_triton"])
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+SLOW = pytest.param("pallas_triton", "bfloat16", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("impl,dtype", [("xla", "float32"), ("xla", "bfloat16"), ("pallas_triton", "float32"), SLOW])
 def test_random_shapes_agree_with_the_float64_reference(seed, impl, dtype):
     rng = np.random.default_rng(seed)
     width, length = int(rng.choice([1, 2, 4])), int(rng.choice([1, 2, 5, 63, 64, 70]))
