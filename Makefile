@@ -27,10 +27,10 @@ demo: setup
 	@$(PY) scripts/report.py --run=$(WORKDIR)/demo/$(DEMO)
 
 test: setup
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist=loadfile
 
 test-all: setup
-	$(PY) -m pytest -m ''
+	$(PY) -m pytest -n 2 --dist=loadfile -m ''
 
 lint: setup
 	$(PY) -m ruff check .

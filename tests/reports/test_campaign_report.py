@@ -225,7 +225,7 @@ def test_the_script_prints_every_stage_and_does_not_import_jax(few, tmp_path):
 
 @pytest.mark.parametrize(
     "flag, message",
-    [("--extrapolate=strech", "did you mean stretch"), ("--profile=cpu", "unknown preset")],
+    [("--extrapolate=strech", 'did you mean "stretch"'), ("--profile=cpu", "unknown preset")],
 )
 def test_bad_input_ends_with_exit_2(few, tmp_path, flag, message):
     told = script(f"--runs={few}", f"--out={tmp_path}", flag)
