@@ -40,7 +40,7 @@ VARIANTS = {
         "budget.steps": 12,
         "budget.min_exec_s": 5.0,
         "confirm.top_k": 1,
-        "confirm.seeds": 3,
+        "confirm.seeds": 2,
         "confirm.baseline": "first_draft",
         "test.when": "submitted",
     },
