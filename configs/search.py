@@ -7,8 +7,8 @@
     python scripts/search.py --workdir=runs --config.llm.backend=replay --config.llm.path=answers.jsonl
 
 smoke         (default) any laptop, no key, under 5 minutes: 6 steps at the smallest fidelity.
-demo          2 CPU cores, no key, about 3 minutes: 12 patterns on two MAD tasks, then the best against the first
-              draft with fresh evaluator seeds (see README.md for its output).
+demo          2 CPU cores, no key, 4 minutes (measured with `make demo`, see README.md): 12 patterns on two MAD tasks,
+              then the best against the first draft with fresh evaluator seeds.
 mad2, mad3    one GPU: attention + MLP, or with Mamba-2. Profile paper, 24 h or 500 steps; all good nodes are scored
               on test at the end, because the aggregation ranks by it.
 paper_greedy  the published protocol on MAD: the candidate's own word is the fitness, memory without a bound, whole
