@@ -5,6 +5,8 @@ from pathlib import Path
 from aira_jax.tasks import compose_mad
 
 SUBMISSION = Path("submission.csv")
+if not SUBMISSION.exists():
+    SUBMISSION.write_text("architecture\n4(Mb-M-A-M)\n", encoding="utf-8")
 header, architecture = SUBMISSION.read_text(encoding="utf-8").split("\n", 1)
 
 accuracy = compose_mad.train_and_score(architecture.strip().strip('"'), data_dir="data")
