@@ -10,7 +10,6 @@ Every folder has one .npz file per MAD task.
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from aira_jax.proxies import fidelity, mad
+from aira_jax.tasks import manifests
 from aira_jax.tasks.evaluation import EvaluatorError, Split, write_json
+from aira_jax.tasks.manifests import LABELS, MANIFEST
 
 FORMAT = 1
-MANIFEST = "manifest.json"
-LABELS = {Split.VALIDATION: "validation_with_labels", Split.TEST: "test_with_labels"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,17 +65,10 @@ def read(data_dir: Path, *, profile: str, split: Split) -> Data:
 
     Raises EvaluatorError if something is missing, was made for another profile or does not belong together.
     """
+    manifest, seed = manifests.read_pair(data_dir, profile=profile, split=split, format=FORMAT)
     folder = data_dir / LABELS[split]
-    manifest, labelled = _read_manifest(data_dir / "train"), _read_manifest(folder)
-    if manifest["profile"] != profile:
-        raise EvaluatorError(
-            f"{data_dir} was prepared for profile {manifest['profile']}, not {profile}: "
-            f"use --profile={manifest['profile']} or prepare the data again"
-        )
-    if {**labelled, "seed": None} != {**manifest, "seed": None}:
-        raise EvaluatorError(f"{folder} does not belong to {data_dir / 'train'}: prepare both again")
     labels = {task: _load(folder, task) for task in manifest["tasks"]}
-    return Data(_datasets(data_dir, manifest, labels), int(labelled["seed"]))
+    return Data(_datasets(data_dir, manifest, labels), seed)
 
 
 def read_self_reported(data_dir: Path) -> tuple[Data, str]:
@@ -84,7 +76,7 @@ def read_self_reported(data_dir: Path) -> tuple[Data, str]:
 
     Raises EvaluatorError if the validation rows have no labels here.
     """
-    manifest = _read_manifest(data_dir / "train")
+    manifest = manifests.read(data_dir / "train", format=FORMAT)
     labels = {}
     for task in manifest["tasks"]:
         held = _load(data_dir / "validation", task)
@@ -124,19 +116,6 @@ def _manifest(profile: str, datasets: Mapping[str, mad.Dataset]) -> dict[str, An
         for task, data in datasets.items()
     }
     return {"format": FORMAT, "profile": profile, "ignored_target": mad.IGNORED, "tasks": tasks}
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise EvaluatorError(f"{path} is missing: prepare the data (prepare.py, evaluate_prepare.py)") from error
-    except ValueError as error:
-        raise EvaluatorError(f"{path} is damaged ({error}): prepare the data again") from error
-    if manifest.get("format") != FORMAT:
-        raise EvaluatorError(f"{path} has format {manifest.get('format')}, needed {FORMAT}: prepare the data again")
-    return manifest
 
 
 def _save(folder: Path, task: str, arrays: Mapping[str, np.ndarray]) -> None:

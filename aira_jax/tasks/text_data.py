@@ -11,7 +11,6 @@ last one is `last`.
 """
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,13 @@ from aira_jax.proxies import corpora, mad, text_fidelity
 from aira_jax.proxies.corpora import documents, readers, windows
 from aira_jax.proxies.corpora.windows import Manifest, Short, TextDataset
 from aira_jax.proxies.mad import Rows
+from aira_jax.tasks import manifests
 from aira_jax.tasks.evaluation import EvaluatorError, Split, write_json
+from aira_jax.tasks.manifests import LABELS, MANIFEST
 from aira_jax.tasks.text_corpus import Choice
 
 FORMAT = 1
-MANIFEST, WINDOWS, DOCUMENTS = "manifest.json", "windows.npz", "documents.json"
-LABELS = {Split.VALIDATION: "validation_with_labels", Split.TEST: "test_with_labels"}
+WINDOWS, DOCUMENTS = "windows.npz", "documents.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,16 +75,9 @@ def read(data_dir: Path, *, profile: str, split: Split) -> Data:
 
     Raises EvaluatorError if something is missing, was made for another profile or does not belong together.
     """
+    manifest, seed = manifests.read_pair(data_dir, profile=profile, split=split, format=FORMAT)
     folder = data_dir / LABELS[split]
-    manifest, labelled = _read_manifest(data_dir / "train"), _read_manifest(folder)
-    if manifest["profile"] != profile:
-        raise EvaluatorError(
-            f"{data_dir} was prepared for profile {manifest['profile']}, not {profile}: "
-            f"use --profile={manifest['profile']} or prepare the data again"
-        )
-    if {**labelled, "seed": None} != {**manifest, "seed": None}:
-        raise EvaluatorError(f"{folder} does not belong to {data_dir / 'train'}: prepare both again")
-    labels, seed = _load(folder), int(labelled["seed"])
+    labels = _load(folder)
     held, test = (_rows(labels, f"{name}_") for name in ("validation", "test"))
     corpus = {**manifest["corpus"], "seed": seed}
     return Data(_dataset(data_dir, corpus, held, test), seed)
@@ -95,7 +88,7 @@ def read_self_reported(data_dir: Path) -> tuple[Data, str]:
 
     Raises EvaluatorError if the validation windows are not here.
     """
-    manifest = _read_manifest(data_dir / "train")
+    manifest = manifests.read(data_dir / "train", format=FORMAT)
     if not (data_dir / "validation" / WINDOWS).exists():
         raise EvaluatorError(
             f"{data_dir / 'validation'} has no windows: they are there only when the search takes the candidate's own "
@@ -136,19 +129,6 @@ def _rows(arrays: dict[str, np.ndarray], prefix: str = "") -> Rows | None:
     if f"{prefix}x" not in arrays:
         return None
     return windows.unpack(arrays[f"{prefix}x"], arrays[f"{prefix}last"])
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise EvaluatorError(f"{path} is missing: prepare the data (prepare.py, evaluate_prepare.py)") from error
-    except ValueError as error:
-        raise EvaluatorError(f"{path} is damaged ({error}): prepare the data again") from error
-    if manifest.get("format") != FORMAT:
-        raise EvaluatorError(f"{path} has format {manifest.get('format')}, needed {FORMAT}: prepare the data again")
-    return manifest
 
 
 def _save(folder: Path, arrays: dict[str, np.ndarray]) -> None:
