@@ -2,9 +2,9 @@
 
 import os
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("aira_jax", deadline=None)
+settings.register_profile("aira_jax", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("aira_jax")
 
 FAST_COMPILE = "--xla_backend_optimization_level=0"
