@@ -67,7 +67,7 @@ class Measured:
             tasks=proxy.get("tasks") or {},
             cached=proxy.get("cached"),
             key=proxy.get("key"),
-            revision=extra.get("revision"),
+            revision=proxy.get("revision"),
             corpus=_corpus(proxy.get("corpus")),
             dtype=proxy.get("dtype"),
             device=proxy.get("device"),

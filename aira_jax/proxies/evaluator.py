@@ -83,7 +83,8 @@ def evaluate_seeds(
 
 def _hit(stored: Mapping[str, Any], preset: Preset) -> ProxyResult:
     result = ProxyResult.from_json(stored)
-    return dataclasses.replace(result, profile=preset.name, cached=True, steps=0, train_s=0.0, compile_s=0.0)
+    known = {"profile": preset.name, "revision": REVISION}  # not in the key, and in the key
+    return dataclasses.replace(result, **known, cached=True, steps=0, train_s=0.0, compile_s=0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +144,9 @@ class _Job:
         if self.datasets is not None:
             data = self.datasets[task]
         else:
-            data = mad.make(task, p.train, p.test, self.data_seed, **p.fields(task))
+            public = self.data_seed == mad.DEFAULT_SEED  # the rows of another seed may be hidden from candidates
+            kept = self.directory if public else None
+            data = mad.make(task, p.train, p.test, self.data_seed, cache_dir=kept, **p.fields(task))
         train, test = mad.split_validation(data.train) if self.split is Split.VALIDATION else (data.train, data.test)
         return train, test, data.vocab
 
@@ -173,6 +176,8 @@ class _Job:
             selected_on_test=self.preset.select is Select.BEST_TEST,
             stopped_early=tuple(task for task, s in by_task.items() if s.stopped),
             versions={name: version for name, version in machine.items() if name != "device"},
+            parameters={task: s.parameters for task, s in by_task.items()},
+            revision=REVISION,
             proxy=self.preset.proxy,
             corpus=text and text.corpus,
             bytes_per_target=text and bytes_per_target(scored[0].lane.test.y, text.lengths),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jax
 
-from aira_jax.proxies import engine_table, metrics
+from aira_jax.proxies import engine_table, metrics, proxy_model
 from aira_jax.proxies.compile_cache import Compiler
 from aira_jax.proxies.fidelity import Preset
 from aira_jax.proxies.proxy_model import Setup
@@ -34,6 +34,7 @@ class Scored:
     train_s: float
     compile_s: float
     engine: str
+    parameters: int
 
 
 def train(
@@ -66,8 +67,13 @@ def _train_group(lanes, preset, layers, engine, compiler) -> list[Scored]:
             if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             _LOG.warning("out of memory with %d rows per pass: %s", setup.micro, error)
+    return [_out_of_memory(lane, preset, layers, smaller) for lane in lanes]
+
+
+def _out_of_memory(lane: Lane, preset: Preset, layers: tuple[str, ...], setup: Setup) -> Scored:
+    parameters = _parameters(lane, preset, layers, setup)
     worst = TaskScore.worst(TaskStatus.OOM)
-    return [Scored(lane, worst, 0, False, 0, [], 0.0, 0.0, engine_table.describe(smaller)) for lane in lanes]
+    return Scored(lane, worst, 0, False, 0, [], 0.0, 0.0, engine_table.describe(setup), parameters)
 
 
 def _attempt(
@@ -89,6 +95,7 @@ def _attempt(
             train_s / len(lanes),
             compile_s / len(lanes),
             engine_table.describe(setup),
+            _parameters(lane, preset, layers, setup),
         )
         for lane, outcome in zip(lanes, outcomes, strict=True)
     ]
@@ -99,6 +106,11 @@ def _score(lane: Lane, outcome: Outcome) -> TaskScore:
         return TaskScore.worst(TaskStatus.DIVERGED)
     accuracies = (accuracy(outcome.predictions, lane.test.y) for accuracy in (metrics.micro, metrics.macro))
     return TaskScore(*accuracies, outcome.loss)
+
+
+def _parameters(lane: Lane, preset: Preset, layers: tuple[str, ...], setup: Setup) -> int:
+    autoencoder = lane.task == "compression"
+    return proxy_model.build(preset, layers, autoencoder=autoencoder, vocab=lane.vocab, setup=setup).parameters()
 
 
 def _reporter(lanes: Sequence[Lane], preset: Preset) -> Callable[[int, float], None]:

@@ -4,6 +4,7 @@ B rows, T length, V vocabulary.
 """
 
 import dataclasses
+from collections import Counter
 from typing import Any
 
 import jax
@@ -87,6 +88,17 @@ class ProxyModel:
             "wrapper": jax.tree.map(_padded, draw(ends, self.wrapper, vocab), full),
             "layers": self.program.pack(stacked),
         }
+
+    def parameters(self) -> int:
+        """How many numbers the model learns; nothing is drawn for it."""
+
+        def size(module, x) -> int:
+            return sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(module.init, jax.random.key(0), x)))
+
+        primitives, counts = self.program.primitives, Counter(self.program.layers)
+        x_BLD = jnp.zeros((1, 2, primitives.dim))
+        blocks = sum(n * size(primitives.block(primitive), x_BLD) for primitive, n in counts.items())
+        return blocks + size(self.wrapper, jnp.zeros((1, 2), jnp.int32))
 
 
 def build(preset: Preset, layers: tuple[str, ...], *, autoencoder: bool, vocab: int, setup: Setup) -> ProxyModel:

@@ -21,6 +21,7 @@ def score(result: "ProxyResult", value: float) -> Score:
         value=float(value),
         train_s=result.train_s,
         device_s=result.train_s + result.compile_s,
+        n_params=max(result.parameters.values(), default=None),
         steps=result.trained_steps,
         curve=_mean_curve(result.curve),
         extra=details,

@@ -11,7 +11,7 @@ MAD3 = "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"
 
 def result(value, seed=0, loss=1.0, data_seed=12345):
     proxy = {"seed": data_seed, "score": value, "macro": value / 2, "loss": loss, "tasks": {"memorization": value}}
-    return {"value": value, "seed": seed, "extra": {"proxy": {**proxy, "cached": False, "key": "k"}, "revision": 1}}
+    return {"value": value, "seed": seed, "extra": {"proxy": {**proxy, "cached": False, "key": "k", "revision": 1}}}
 
 
 def write(

@@ -9,9 +9,12 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
 
+from aira_jax.models.language_model import LanguageModel
+from aira_jax.primitives.block import small
 from aira_jax.proxies import evaluator, lanes, mad
 from aira_jax.proxies.result import ProxyResult, Split, TaskScore, TaskStatus
 
@@ -54,6 +57,22 @@ def test_a_result_holds_scores_and_costs(first, tiny):
     assert (first.pattern, first.profile, first.seed, first.eval_seed) == ("A-M", "tiny", 12345, 0)
     assert first.engine == "shared:16"
     assert {len(curve) for curve in first.curve.values()} == {tiny.epochs}
+    assert (first.revision, first.to_json()["revision"]) == (evaluator.REVISION, evaluator.REVISION)
+
+
+def test_a_result_counts_the_parameters_of_every_tasks_model(first, tiny):
+    model = LanguageModel(small(tiny.d), ("A", "M"), mad.make(TASKS[0], 1, 0).vocab)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, 2), np.int32))
+    assert first.parameters[TASKS[0]] == sum(leaf.size for leaf in jax.tree.leaves(shapes))
+    wider = mad.make(TASKS[1], 1, 0).vocab - model.vocab  # an embedding row, a column of the head and its bias each
+    assert first.parameters[TASKS[1]] - first.parameters[TASKS[0]] == wider * (2 * tiny.d + 1)
+
+
+def test_rows_of_the_public_seed_alone_are_kept_on_disk(first, evaluate, directory):
+    kept = sorted(path.name for path in (directory / "mad").iterdir())
+    assert [name.rpartition("-")[0] for name in kept] == sorted(TASKS)
+    evaluate("AM", data_seed=77)
+    assert sorted(path.name for path in (directory / "mad").iterdir()) == kept
 
 
 def test_the_same_pattern_written_otherwise_is_a_hit_without_a_step(first, evaluate, no_training):

@@ -86,7 +86,9 @@ class Recorder:
     def train(self, planned, preset, layers, *, engine, programs):
         self.lanes += planned
         guess = TaskScore(0.25, 0.1, math.log(256))
-        return [lanes.Scored(lane, guess, preset.epochs, False, 9, [5.0], 1.0, 2.0, "shared:16") for lane in planned]
+        return [
+            lanes.Scored(lane, guess, preset.epochs, False, 9, [5.0], 1.0, 2.0, "shared:16", 1000) for lane in planned
+        ]
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def _step(log, node, text, value):
                duplicate_of=None)  # fmt: skip
     proxy = {"seed": 12345, "score": value, "macro": value / 2, "loss": 1.0, "tasks": {}, "cached": False, "key": text,
              "dtype": "float32", "device": "cpu", "versions": {"jax": "0.10.2", "numpy": "2.4.6"}}  # fmt: skip
-    outcome = {"value": value, "seed": 0, "extra": {"proxy": proxy, "revision": 1}}
+    outcome = {"value": value, "seed": 0, "extra": {"proxy": proxy | {"revision": 1}}}
     log.append(Kind.EXEC_END, node=node, phase="score_validation", seed=0, wall_s=2.0, cpu_s=2.0, device_s=2.0,
                peak_bytes=0, output_blob=None, result=outcome, status="ok", failure_class=None, exit_code=0,
                signal=None, head="", tail="")  # fmt: skip
