@@ -78,8 +78,9 @@ def _unrepeated(chosen: NodeView, first: NodeView, run: RunView) -> Verdict:
     better = _better_by(chosen.node.fitness, first.node.fitness, run)
     return Verdict(
         Claim.UNKNOWN,
-        f"Node {chosen.node.id} beats the first draft (node {first.node.id}) by {better:.4f} on validation. "
-        "Each was scored with one seed only, so whether this exceeds the spread over seeds is not known.",
+        f"On validation, node {chosen.node.id} ({chosen.node.fitness:.4f}) against the first draft, node "
+        f"{first.node.id} ({first.node.fitness:.4f}): {_words(better)}. Each was scored with one seed only, "
+        "so whether this exceeds the spread over seeds is not known.",
         better,
     )
 

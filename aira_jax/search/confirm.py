@@ -2,13 +2,14 @@
 
 import dataclasses
 import statistics
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 
 from aira_jax.search.crew import Crew
 from aira_jax.search.evaluation import Evaluator, Recorded
 from aira_jax.search.events import Kind
 from aira_jax.search.settings import Baseline, Confirm
 from aira_jax.search.tree import Node, Tree
+from aira_jax.tasks.compose import PatternSpace
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,10 +21,12 @@ class Submission:
     fitness: float
 
 
-def confirm(evaluator: Evaluator, crew: Crew, config: Confirm, first_seed: int, expired: Callable[[], bool]) -> None:
+def confirm(
+    evaluator: Evaluator, crew: Crew, config: Confirm, space, first_seed: int, expired: Callable[[], bool]
+) -> None:
     """Scores the top nodes and the baseline on validation with fresh seeds from `first_seed` on, as far as missing."""
     tree = crew.journal.tree
-    nodes = {node.id: node for node in (*top(tree, config.top_k), *baseline(tree, config))}
+    nodes = {node.id: node for node in (*top(tree, finalists(tree, space), config.top_k), *baseline(tree, config))}
     done = {(id, seed) for id, seed, *_ in tree.confirmations}
     jobs: dict[Hashable, Callable[[], object]] = {}
     for seed in range(first_seed, first_seed + config.seeds):
@@ -35,9 +38,22 @@ def confirm(evaluator: Evaluator, crew: Crew, config: Confirm, first_seed: int, 
     crew.run(jobs, expired)
 
 
-def top(tree: Tree, k: int) -> list[Node]:
-    """The `k` best good nodes, each candidate once, the earliest on ties."""
-    ranked = sorted(tree.good, key=lambda node: (-tree.quality(node), node.id))
+def finalists(tree: Tree, space) -> tuple[Node, ...]:
+    """The good nodes that may be handed in: where a search let patterns grow, only the longest, which are complete.
+
+    `space` is the task's space.py, None if it has none.
+    """
+    patterns = getattr(space, "SPACE", None)
+    if not isinstance(patterns, PatternSpace) or not tree.good:
+        return tree.good
+    layers = {node.id: patterns.layers(node.files) for node in tree.good}
+    longest = max(layers.values())
+    return tuple(node for node in tree.good if layers[node.id] == longest)
+
+
+def top(tree: Tree, nodes: Sequence[Node], k: int) -> list[Node]:
+    """The `k` best of the good `nodes`, each candidate once, the earliest on ties."""
+    ranked = sorted(nodes, key=lambda node: (-tree.quality(node), node.id))
     return list({node.key: node for node in reversed(ranked)}.values())[::-1][:k]
 
 
@@ -48,14 +64,16 @@ def baseline(tree: Tree, config: Confirm) -> list[Node]:
     return [node for node in tree.drafts if node.is_good][:1]
 
 
-def choose(tree: Tree, config: Confirm) -> Submission | None:
-    """The best mean over the fresh seeds among the top nodes; without confirmation, the best validation fitness."""
-    if tree.best is None:
+def choose(tree: Tree, config: Confirm, space) -> Submission | None:
+    """The best mean over the fresh seeds among the top finalists; without confirmation, the best validation fitness."""
+    nodes = finalists(tree, space)
+    if not nodes:
         return None
-    means = {node.id: mean(tree, node.id, config.seeds) for node in top(tree, config.top_k)}
+    means = {node.id: mean(tree, node.id, config.seeds) for node in top(tree, nodes, config.top_k)}
     confirmed = {id: value for id, value in means.items() if value is not None}
     if not confirmed:
-        return Submission(tree.best.id, "best_validation", tree.best.fitness)
+        (best,) = top(tree, nodes, 1)
+        return Submission(best.id, "best_validation", best.fitness)
     sign = -1 if tree.lower_is_better else 1
     best = max(confirmed, key=lambda id: (sign * confirmed[id], -id))
     return Submission(best, "confirmed", confirmed[best])
@@ -67,10 +85,10 @@ def mean(tree: Tree, node: int, seeds: int) -> float | None:
     return statistics.fmean(values.values()) if len(values) >= seeds else None
 
 
-def submit(crew: Crew, config: Confirm) -> None:
+def submit(crew: Crew, config: Confirm, space) -> None:
     """Records the submission, unless it is on record; warns when a confirmation was wanted and is not complete."""
     journal = crew.journal
-    chosen = choose(journal.tree, config)
+    chosen = choose(journal.tree, config, space)
     if chosen is None:
         return
     if config.top_k and chosen.rule != "confirmed":

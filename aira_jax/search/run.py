@@ -157,12 +157,12 @@ def _search(session: Session, prepared, crew: Crew) -> Stopped:
     shop = workshop(session, prepared)
     stopped = Loop(shop, crew, settings.policy, settings.workers).run()
     if stopped.reason not in RESUMABLE:
-        seeds = settings.eval.seeds
-        confirm(shop.evaluator, crew, settings.confirm, seeds, lambda: shop.clock.out_of() is not None)
+        seeds, space = settings.eval.seeds, session.task.space
+        confirm(shop.evaluator, crew, settings.confirm, space, seeds, lambda: shop.clock.out_of() is not None)
         if crew.interrupts.requested:
             stopped = Stopped("interrupt", "interrupted while confirming; run the same command again to continue")
         else:
-            submit(crew, settings.confirm)
+            submit(crew, settings.confirm, space)
     _record_stop(journal, stopped)
     for text in _leftovers(shop) if stopped.reason not in RESUMABLE else ():
         journal.append(Kind.WARNING, code="replay_unused", text=text)

@@ -125,6 +125,11 @@ class PatternSpace:
         except SubmissionError:
             return None
 
+    def layers(self, files: Mapping[str, str]) -> int:
+        """How many layers a candidate's pattern has, also where it is shorter than the task's; 0 if it is not valid."""
+        pattern = self._any_length(files)
+        return 0 if pattern is None else len(pattern)
+
     def sample(self, rng) -> dict[str, str]:
         """A uniformly drawn pattern."""
         return self.files(self.region().sample(rng))

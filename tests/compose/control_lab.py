@@ -49,7 +49,7 @@ class Running:
             return self._ended(0, {"value": None, "failure_class": None, "message": ""})
         self.lab.trained.append((pattern, self.job.env.get(WIDTH_SCALING)))
         failed = pattern in self.lab.broken
-        value = None if failed else boundaries(pattern, self.lab.noise_seed)
+        value = None if failed else self.lab.score(pattern)
         message = {"failure_class": "nan" if failed else None, "message": "diverged" if failed else ""}
         return self._ended(3 if failed else 0, {"value": value, **message})
 
@@ -62,7 +62,7 @@ class Running:
 class Lab:
     """`trained` are the patterns that were trained, with the width flag; those in `broken` diverge."""
 
-    noise_seed: int = 0
+    score: object = staticmethod(boundaries)
     broken: set = dataclasses.field(default_factory=set)
     trained: list = dataclasses.field(default_factory=list)
     backend: str = "lab"

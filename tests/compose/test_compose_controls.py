@@ -254,6 +254,18 @@ def test_an_incremental_search_grows_to_the_tasks_length(lab, tmp_path):
     assert len({p for p, _ in lab.trained}) == 24
 
 
+@pytest.mark.parametrize("steps, layers", [(20, 16), (10, 8)])
+def test_a_growing_search_hands_in_the_best_of_its_longest_patterns(lab, tmp_path, steps, layers):
+    lab.score = lambda pattern: -len(pattern) + 0.1 * pattern.counts()["A"]  # short patterns score best
+    done = control_lab.search(tmp_path, "control.end_incremental", steps, llm__per_round=8, llm__trials=24)
+    tree = control_lab.tree(done.folder)
+    submitted = parse(tree.nodes[tree.submitted].files["submission.csv"].splitlines()[1])
+    assert len(submitted) == layers
+    rivals = [parse(text) for text in _patterns(done.folder)]
+    assert submitted.counts()["A"] == max(p.counts()["A"] for p in rivals if len(p) == layers)
+    assert len(parse(tree.best.files["submission.csv"].splitlines()[1])) == 8
+
+
 @pytest.mark.parametrize(
     "backend, options, message",
     [
