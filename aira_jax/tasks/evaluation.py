@@ -45,17 +45,25 @@ class Exit(enum.IntEnum):
 
 
 class Failure(enum.StrEnum):
-    """What an evaluator can know about a failure."""
+    """What an evaluator can know about a failure; EXIT is a candidate's failure of no other class."""
 
-    INTERFACE = "interface"
-    NAN = "nan"
-    OOM = "oom"
     TIMEOUT = "timeout"
+    OOM = "oom"
+    SYNTAX = "syntax"
+    IMPORT = "import"
+    INTERFACE = "interface"
+    SHAPE = "shape"
+    NAN = "nan"
+    EXIT = "exit"
     INFRA = "infra"
 
 
 class SubmissionError(ValueError):
     """The submission does not keep the contract of its task: exit 2."""
+
+    def __init__(self, message: str, *, failure: Failure = Failure.INTERFACE, extra: Mapping[str, Any] | None = None):
+        super().__init__(message)
+        self.failure, self.extra = failure, dict(extra or {})
 
 
 class CandidateError(Exception):
@@ -87,7 +95,10 @@ class Arguments:
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """A finite value of the metric and how it came about. Seconds; `curve` is [[x, y], ...]; `extra` is JSON data."""
+    """A finite value of the metric and how it came about. Seconds; `curve` is [[x, y], ...]; `extra` is JSON data.
+
+    The stage fit has no value yet: NaN.
+    """
 
     value: float
     train_s: float = 0.0
@@ -105,11 +116,13 @@ def run(
     profiles: Sequence[str],
     check: Callable[[Path], Any],
     score: Callable[[Arguments, Any], Score],
+    fit: Callable[[Arguments, Any], Score] | None = None,
     argv: Sequence[str] | None = None,
 ) -> int:
     """Evaluates one submission and returns the exit code.
 
-    `check` reads the submission or raises SubmissionError; `score` gets what it returned. `submission` is the default
+    `check` reads the submission or raises SubmissionError; `score` gets what it returned. `fit` is the stage fit of a
+    task whose candidates are code; such a task's `score` serves the stages all and score. `submission` is the default
     file name.
     """
     arguments = parse(argv, submission=submission, profiles=profiles)
@@ -120,12 +133,14 @@ def run(
             if arguments.stage is Stage.CHECK:
                 return report.passed()
             with report.deadline():
+                if arguments.stage is Stage.FIT and fit is not None:
+                    return report.fitted(fit(arguments, candidate))
                 result = score(arguments, candidate)
                 if not math.isfinite(result.value):
                     raise CandidateError(Failure.NAN, f"{metric} is {result.value}", result.extra)
             return report.scored(result)
         except SubmissionError as error:
-            return report.failed(Exit.INVALID, Failure.INTERFACE, str(error))
+            return report.failed(Exit.INVALID, error.failure, str(error), error.extra)
         except CandidateError as error:
             return report.failed(Exit.FAILED, error.failure, str(error), error.extra)
         except EvaluatorError as error:
@@ -173,6 +188,10 @@ class Report:
     def passed(self) -> Exit:
         print(f"{self._arguments.submission.name} is valid", file=sys.stderr)
         self._write(None, None, "", Score(math.nan))
+        return Exit.SCORED
+
+    def fitted(self, score: Score) -> Exit:
+        self._write(None, None, "", score)
         return Exit.SCORED
 
     def scored(self, score: Score) -> Exit:
