@@ -135,7 +135,7 @@ class _Reader:
             changed = isinstance(statement, ast.AugAssign)
             for name in sorted(bound if changed else bound - read):
                 mend = "give it a value on a line of its own, at the top level"
-                self.problems.append(f"line {statement.lineno}: {name} is set inside a {_kind(statement)}: {mend}")
+                self.problems.append(f"line {statement.lineno}: {name} is set inside `{_kind(statement)}`: {mend}")
 
     def settled(self) -> tuple[dict[str, float], dict[str, str]]:
         """{setting: value} and {setting: how it was written}; aliases must agree."""
@@ -160,7 +160,7 @@ def _binds(node: ast.AST) -> bool:
 
 def _kind(statement: ast.stmt) -> str:
     """How Python calls a statement: `if`, `for`, `def`, ...; the name of its syntax node otherwise."""
-    words = {"FunctionDef": "def", "AsyncFunctionDef": "def", "ClassDef": "class", "AugAssign": "change (+= and such)"}
+    words = {"FunctionDef": "def", "ClassDef": "class", "AugAssign": "+=", "Assign": "a, b = ..."}
     return words.get(type(statement).__name__, type(statement).__name__.lower())
 
 
