@@ -62,33 +62,32 @@ class Recorded:
 class Splits:
     """The three mounts: what candidates see, and the labels of each split for the trusted evaluator only.
 
-    `labels_root` holds all labels of all tasks.
+    Beside its labels a split's mount may hold `<split>_inputs`, what a fit must answer: candidates see that too.
+    `labels_root` holds all labels of all tasks, `raw` are files that they were made from.
     """
 
     agent: Path
     eval_validation: Path | None
     eval_test: Path | None = None
     labels_root: Path | None = None
+    raw: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, prepared) -> "Splits":
         """From what aira_jax.tasks.loader prepared."""
-        return cls(prepared.agent, prepared.eval_validation, prepared.eval_test, prepared.labels_root)
+        return cls(prepared.agent, prepared.eval_validation, prepared.eval_test, prepared.labels_root, prepared.raw)
 
     def mounts(self, split: str, *, trusted: bool) -> tuple[Mount, ...]:
         labels = {"validation": self.eval_validation, "test": self.eval_test}[split]
-        folders = [self.agent, labels] if trusted and labels else [self.agent]
-        return tuple(
-            Mount(child, f"data/{child.name}")
-            for folder in folders
-            for child in sorted(folder.iterdir())
-            if child.is_dir()
-        )
+        folders = [path for path in sorted(self.agent.iterdir()) if path.is_dir()]
+        apart = [path for path in sorted(labels.iterdir()) if path.is_dir()] if labels else []
+        folders += [path for path in apart if trusted or path.name == f"{split}_inputs"]
+        return tuple(Mount(path, f"data/{path.name}") for path in folders)
 
     @property
     def hidden(self) -> tuple[Path, ...]:
         """What no candidate may reach."""
-        return tuple(path for path in (self.labels_root, self.eval_validation, self.eval_test) if path)
+        return tuple(path for path in (self.labels_root, self.eval_validation, self.eval_test, *self.raw) if path)
 
 
 class Evaluator:
@@ -178,11 +177,13 @@ class Evaluator:
         if not self.task.executes_candidate:
             return self._run(slot, score, recorded)
         predictions = self._scratch / f"{node:04d}-{split}-{seed}"
-        fit = self._phase(node, f"fit_{split}", seed, files, split=split, program=Program.FIT, stage="fit")
+        fit_s = self._limit("fit_s")
+        fit = self._phase(node, f"fit_{split}", seed, files, split=split, program=Program.FIT)
+        fit = dataclasses.replace(fit, argv=self._argv(split, "fit", seed, fit_s), limit_s=fit_s, carry=predictions)
         if not predictions.is_dir():
             recorded.forget(fit.phase, seed)
         if not recorded.holds(score.phase, seed):
-            end = self._run(slot, dataclasses.replace(fit, carry=predictions, limit_s=self._limit("fit_s")), recorded)
+            end = self._run(slot, fit, recorded)
             if end["status"] != "ok":
                 return end
         mounts = (*score.mounts, Mount(predictions, PREDICTIONS))

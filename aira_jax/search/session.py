@@ -27,7 +27,7 @@ from aira_jax.search.journal import Control, Journal, Observer
 from aira_jax.search.operators import Compute, installed_packages
 from aira_jax.search.settings import Fsync, Settings, differences, flatten, is_changeable
 from aira_jax.search.tree import Tree
-from aira_jax.tasks import text_corpus
+from aira_jax.tasks import sources
 from aira_jax.tasks.compose import MIN_LAYERS, WIDTH_SCALING
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -178,10 +178,10 @@ class Session:
         return scaled if shortest is None else {**scaled, MIN_LAYERS: str(shortest)}
 
     def _corpus(self) -> str | None:
-        """Name and digest of the corpus from which a text task is prepared, None for other tasks."""
+        """Name and digest of the raw data from which a task is prepared, None for a task without any."""
         if self.task.corpus is None:
             return None
-        return text_corpus.choose(self.task.corpus, data_root(self.settings) / "raw").description
+        return sources.choose(self.task.corpus, data_root(self.settings) / "raw").description
 
     def _description(self, config: Mapping[str, Any]) -> dict[str, Any]:
         compute = describe_machine(self.settings.workers.devices)
@@ -243,7 +243,7 @@ def check_same(
     if tree.run.get("corpus") != corpus:
         raise ValueError(
             f"this run was begun on the corpus {tree.run.get('corpus')}, now it is {corpus}, so its scores would not "
-            f"compare; set {text_corpus.VARIABLES[task.corpus]} and its like as they were, or choose another --workdir"
+            f"compare; set {sources.variable(task.corpus)} and its like as they were, or choose another --workdir"
         )
     changes = differences(last_config(records), config)
     fixed = {key: values for key, values in changes.items() if not is_changeable(key)}

@@ -50,8 +50,8 @@ class Task:
     `sha` covers all files of the folder. `optimum`, `sota` and `worst` are None where no finite value exists.
     `artifact` is the file that a candidate hands in, `editable` are globs of the files it may have, `starter` holds
     the files of a draft that starts from something. `executes_candidate` is false where the artifact is data. An
-    `exclusive` task depends on the clock. `entry` is the script with which a candidate measures itself. `corpus` is the
-    text proxy from whose corpus the data are made. `limits` has check_s, fit_s, score_s (seconds) and memory_gb.
+    `exclusive` task depends on the clock. `entry` is the script with which a candidate measures itself. `corpus` names
+    the raw data from which its own are made (sources.py). `limits` has check_s, fit_s, score_s (seconds) and memory_gb.
     """
 
     name: str

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aira_jax.tasks import text_corpus
+from aira_jax.tasks import sources
 from aira_jax.tasks.evaluation import Split
 from aira_jax.tasks.preparation import HIDDEN_SEED
 
@@ -36,13 +36,14 @@ class Prepared:
     """Folders whose children appear under ./data of an execution; labels only for the evaluator.
 
     `eval_validation` is None for tasks without validation scoring, `eval_test` until `prepare_test` made it.
-    `labels_root` holds all labels of all tasks: no candidate may reach it.
+    `labels_root` holds all labels of all tasks, `raw` what they were made from: no candidate may reach them.
     """
 
     agent: Path
     eval_validation: Path | None
     eval_test: Path | None
     labels_root: Path
+    raw: tuple[Path, ...] = ()
 
 
 def prepare(
@@ -84,6 +85,7 @@ class _Place:
     root: Path
     marker: Mapping[str, str | bool]
     hidden_seed: int | None
+    files: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, task, profile: str, data_root, hidden_seed: int | None, self_reported: bool) -> "_Place":
@@ -95,9 +97,10 @@ class _Place:
         scripts = task.preparation_sha
         root = Path(data_root).absolute()
         marker = {"scripts": scripts, "profile": profile, "seed": seed, "self_reported": self_reported}
-        if task.corpus is not None:
-            marker["corpus"] = text_corpus.choose(task.corpus, root / "raw").fingerprint
-        return cls(task, root, marker, hidden_seed)
+        if task.corpus is None:
+            return cls(task, root, marker, hidden_seed)
+        choice = sources.choose(task.corpus, root / "raw")
+        return cls(task, root, marker | {"corpus": choice.fingerprint}, hidden_seed, sources.files(choice))
 
     @property
     def key(self) -> str:
@@ -113,7 +116,8 @@ class _Place:
 
     def prepared(self) -> Prepared:
         validation, test = (path / "mount" if path.exists() else None for path in map(self.labels, Split))
-        return Prepared(self.agent / "mount", validation, test, self.root / "labels")
+        raw = tuple(path for path in (self.root / "raw", *self.files) if path.exists())
+        return Prepared(self.agent / "mount", validation, test, self.root / "labels", raw)
 
     def build(self) -> None:
         """Everything but the test labels."""

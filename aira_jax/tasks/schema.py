@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from aira_jax import choices
+from aira_jax.tasks import sources
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +116,7 @@ EXTENSION = (
     Rule("ns_epsilon", "a positive number", is_positive, required=False),
     Rule("validation_is_test", "true or false", is_bool),
     Rule("modules", "a list of module names", is_text_list, required=False),
-    Rule("corpus", "babistories or dclm", lambda value: value in ("babistories", "dclm"), required=False),
+    Rule("corpus", f"one of {', '.join(sources.KINDS)}", lambda value: value in sources.KINDS, required=False),
     Rule("limits", "positive numbers check_s, fit_s, score_s and memory_gb", is_limits),
     Rule("profiles", "a mapping from profile names to mappings", is_profiles),
     Rule("interface", "a text", is_text),
