@@ -126,7 +126,8 @@ class Context:
     parents: tuple[Evaluated, ...] = ()
     history: tuple[Evaluated, ...] = ()  # every good node in view, in id order
     tried: tuple[Evaluated, ...] = ()  # every committed node in view that has files, good or not, in id order
-    pending: tuple[int, ...] = ()  # earlier nodes whose outcome is not in view
+    pending: Mapping[int, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    # earlier nodes whose outcome is not in view, each with the nodes whose outcomes it saw
 
 
 @dataclasses.dataclass(frozen=True)

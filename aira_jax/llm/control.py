@@ -122,15 +122,14 @@ class Control:
         return space.sample(rng), "Sample from the task's space."
 
     def _search(self, patterns, request: Request) -> tuple[Files, str]:
-        """The next pattern. What pending nodes propose is not in view, but it follows from the same rule: node k with
-        p nodes pending saw the outcomes up to k - p - 1, and so did each of those with its own number."""
-        context, window = request.context, len(request.context.pending) + 1
+        """The next pattern. What pending nodes propose is not in view, but it follows from what each of them saw."""
+        context = request.context
         ahead = {t.node: t.files for t in context.tried}
         try:
-            for node in context.pending:
-                seen = [t for t in context.tried if t.node <= node - window]
+            for node, saw in sorted(context.pending.items()):
+                seen = [t for t in context.tried if t.node in saw]
                 rng = _generator(context, node, Role.PROPOSE, 0)
-                between = [files for id, files in sorted(ahead.items()) if node - window < id < node]
+                between = [files for id, files in sorted(ahead.items()) if id < node and id not in saw]
                 ahead[node] = self._propose(patterns, context, seen, between, rng)[0]
             rng = _generator(context, request.node, request.role, request.attempt)
             return self._propose(patterns, context, context.tried, [ahead[n] for n in context.pending], rng)

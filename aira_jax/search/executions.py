@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import errno
-import json
 import math
 import os
 import queue
@@ -19,12 +18,11 @@ from aira_jax.search.budget import Budget
 from aira_jax.search.events import Kind, Record, WriteFailed
 from aira_jax.search.journal import Cancelled, Control, Journal, StopSearch
 from aira_jax.search.settings import Workers
-from aira_jax.tasks.evaluation import printed_value
+from aira_jax.tasks.evaluation import RESULT_BYTES, printed_value, read_result
 
 HEAD = TAIL = 2500  # characters of output in a record; the whole lies in a blob
 RESULT_FILE = "result.json"
 PREDICTIONS = "predictions"  # in a work directory: what fit writes and score reads
-RESULT_BYTES = 4 * 2**20
 DATA = ("data",)
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
@@ -340,17 +338,6 @@ def _carry(folder: Path, target: Path) -> None:
         folder.mkdir()
     shutil.rmtree(target, ignore_errors=True)
     os.replace(folder, target)
-
-
-def read_result(path: Path) -> dict[str, Any] | None:
-    """The result object, None when there is no readable one. A program that nobody trusts may have written it."""
-    try:
-        if path.is_symlink() or path.stat().st_size > RESULT_BYTES:
-            return None
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _finite(value: Any) -> Any:

@@ -55,6 +55,7 @@ class Node:
     """One step of a search. A pending node (action logged, nothing committed) has status None.
 
     `reserved` is the most that its first call could cost: what the budget keeps back for it while it is pending.
+    `saw` are the nodes that were committed in the view in which it was chosen.
     `exported` are the files that the candidate's own run wrote (only when it, or its duplicate, was run for them).
     `key` is the task's canonical form of the candidate (else its sha): equal keys are the same candidate.
     `result` is the evaluator's result object of the validation score. `usd` is None when a call had no known price.
@@ -67,6 +68,7 @@ class Node:
     meta: Mapping[str, object]
     debug_depth: int
     reserved: Budget = Budget(0, 0, 0, 0, 0.0)
+    saw: tuple[int, ...] = ()
     plan: str = ""
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
     exported: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -194,7 +194,7 @@ def _request(
         parents=tuple(Evaluated(n.id, n.files, n.fitness) for n in parents),
         history=tuple(Evaluated(n.id, n.files, n.fitness) for n in seen if n.is_good),
         tried=tuple(Evaluated(n.id, n.files, n.fitness) for n in seen if n.files and not n.pending),
-        pending=tuple(n.id for n in seen if n.pending),
+        pending={n.id: n.saw for n in seen if n.pending},
     )
     return Request(
         operator=operator,

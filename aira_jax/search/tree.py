@@ -185,7 +185,8 @@ class Tree:
 def _as_seen(node: Node, committed_upto: int, size: int) -> Node:
     children = tuple(child for child in node.children if child < size)
     if node.id > committed_upto and not node.pending:
-        return Node(node.id, node.operator, node.parents, children, node.meta, node.debug_depth, node.reserved)
+        known = (node.meta, node.debug_depth, node.reserved, node.saw)
+        return Node(node.id, node.operator, node.parents, children, *known)
     return dataclasses.replace(node, children=children) if children != node.children else node
 
 
@@ -211,7 +212,8 @@ def _action(tree: Tree, record: Record, blobs) -> Tree:
     for parent in dict.fromkeys(parents):
         nodes[parent] = dataclasses.replace(nodes[parent], children=(*nodes[parent].children, id))
     reserved = dict.fromkeys(AXES, 0) | record.get("reserved", {})
-    nodes.append(Node(id, operator, parents, (), record.get("meta", {}), depth, Budget.of(reserved)))
+    saw = tuple(commit for commit in tree.commits if commit <= record.get("committed_upto", id - 1))
+    nodes.append(Node(id, operator, parents, (), record.get("meta", {}), depth, Budget.of(reserved), saw))
     view = dataclasses.replace(tree, progress={})
     progress = {**tree.progress, id: Progress(record, view)}
     return dataclasses.replace(tree, nodes=tuple(nodes), progress=progress)

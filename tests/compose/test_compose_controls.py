@@ -17,7 +17,7 @@ from aira_jax.controls.study import Study
 from aira_jax.controls.trials import Exhausted, Method, Options, Region, Trial
 from aira_jax.patterns import Pattern, hamming, parse
 from aira_jax.proxies import fidelity
-from aira_jax.search import run, session
+from aira_jax.search import events, run, session
 from aira_jax.tasks import compose
 from aira_jax.tasks.evaluation import SubmissionError
 
@@ -236,6 +236,14 @@ def test_an_interrupted_search_goes_on_alike_with_any_number_of_workers(lab, tmp
     parts = control_lab.search(tmp_path, "control.bo", 20, workdir="parts", workers__n=n)
     assert control_lab.tree(whole.folder).fingerprint() == control_lab.tree(parts.folder).fingerprint()
     assert len(set(_patterns(whole.folder))) == 20
+
+
+def test_no_pattern_is_proposed_twice_where_whatever_is_done_first_goes_first(lab, tmp_path):
+    lab.pause_s = lambda pattern: 0.03 * (pattern.layers[0] == "A")
+    options = {"workers__n": 3, "workers__slots_per_device": 3, "workers__order": "asap"}
+    done = control_lab.search(tmp_path, "control.exhaustive", 16, llm__layers=4, **options)
+    assert len(set(_patterns(done.folder))) == 16
+    assert [r["node"] for r in events.read(done.folder) if r["kind"] == "node"] != list(range(16))
 
 
 def test_exhaustive_evaluates_all_64_patterns_of_six_layers_and_ends_by_itself(lab, tmp_path):
