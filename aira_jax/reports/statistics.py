@@ -1,0 +1,134 @@
+"""The report of a study, a folder of runs: tables as CSV and Markdown, plots as PNG and SVG, and one HTML file.
+
+The HTML holds every table and plot, needs no server, no network and no JavaScript; every text in it is escaped.
+"""
+
+import base64
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aira_jax.reports import page_frame
+from aira_jax.statistics import tables
+from aira_jax.statistics.contrasts import Contrast
+from aira_jax.statistics.published import SOURCE
+from aira_jax.statistics.summary import Summary
+from aira_jax.statistics.table import Table
+
+REPORT = "report.html"
+NUMBERS = "statistics.json"
+MARKDOWN = "tables.md"
+TABLES, PLOTS = "tables", "plots"
+ONLY_FILES = ("steps",)  # tables that a page is too short for
+
+_ALTERNATIVES = {
+    "figure_8_best_test": "Mean of the best test score found, per agent and task",
+    "figure_9_valid_runs": "Rate of valid submissions per agent",
+    "figure_10_normalised_score": "Mean normalised score per agent",
+    "figure_11_best_found_and_submitted": "Test score of the submission and best test score found, per agent and task",
+    "figure_12_best_per_seed": "Best test score of every seed, per agent and task",
+    "figure_13_progress": "Best validation score so far against steps, one line per run",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A plot inside the page: `data` is a data: address, `says` its description for those who do not see it."""
+
+    name: str
+    says: str
+    data: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """What lies in the folder: the report, tables by name as (CSV), plots by name as (PNG, SVG)."""
+
+    report: Path
+    tables: Mapping[str, Path]
+    plots: Mapping[str, tuple[Path, Path]]
+
+
+def write(summary: Summary, contrasts: Sequence[Contrast], folder: str | os.PathLike) -> Written:
+    """Writes tables/, plots/, tables.md, statistics.json and report.html below `folder`.
+
+    Raises ValueError where `folder` cannot be written.
+    """
+    from aira_jax.reports import statistics_figures  # matplotlib takes a second: bad input should not wait for it
+
+    folder = Path(folder)
+    made = tables.of(summary, contrasts)
+    try:
+        (folder / TABLES).mkdir(parents=True, exist_ok=True)
+        files = {table.name: folder / TABLES / f"{table.name}.csv" for table in made}
+        for table in made:
+            files[table.name].write_text(table.to_csv(), encoding="utf-8")
+        shown = [table for table in made if table.name not in ONLY_FILES]
+        (folder / MARKDOWN).write_text("\n".join(table.to_markdown() for table in shown), encoding="utf-8")
+        plots = statistics_figures.write(summary, folder / PLOTS)
+        (folder / NUMBERS).write_text(json.dumps(to_json(summary, made), indent=1) + "\n", encoding="utf-8")
+        (folder / REPORT).write_text(render(summary, shown, _pictures(plots)), encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{error.filename or folder}: {error.strerror}: choose another folder with --out") from error
+    return Written(folder / REPORT, files, plots)
+
+
+def to_json(summary: Summary, made: Sequence[Table]) -> dict[str, Any]:
+    """What the runs were and every table for readers, as {name: [one object a row]}."""
+    study = summary.study
+    return {
+        "runs": len(study.rows),
+        "valid": sum(row.valid for row in study.rows),
+        "agents": list(study.agents),
+        "controls": list(study.controls),
+        "tasks": [task.name for task in study.tasks],
+        "profiles": list(study.profiles),
+        "hierarchical": study.choice.hierarchical,
+        "skipped": [{"path": run.path, "reason": run.reason} for run in study.skipped],
+        "notes": list(study.notes),
+        "vsr": {agent.agent: agent.vsr.value for agent in summary.agents},
+        "normalised_score": {agent.agent: agent.ns and agent.ns.value for agent in summary.agents},
+        "tables": {table.name: table.to_json() for table in made if table.name not in ONLY_FILES},
+    }
+
+
+def render(summary: Summary, shown: Sequence[Table], pictures: Mapping[str, Picture]) -> str:
+    """The HTML, the same text for the same runs."""
+    css = page_frame.asset("report.css") + page_frame.asset("statistics.css")
+    return page_frame.template("statistics.html.j2").render(
+        summary=summary,
+        study=summary.study,
+        tables={table.name: table for table in shown},
+        pictures=pictures,
+        headline=headline(summary, shown),
+        intervals=tables.intervals(summary),
+        source=SOURCE,
+        style=css,
+        policy=page_frame.policy(css),
+    )
+
+
+def headline(summary: Summary, shown: Sequence[Table]) -> str:
+    """The one sentence that a reader should take home."""
+    comparisons = next((table for table in shown if table.name == "comparisons"), None)
+    study = summary.study
+    if not study.controls:
+        return "No control ran here, so nothing shows what the language models add: run one (agent=control.random)."
+    if len(study.controls) == len(study.agents):
+        return "Only controls ran here: these figures are the floor that a language model has to beat."
+    claims = [row for row in comparisons.rows if row[-1].endswith("is better")] if comparisons else []
+    if not claims:
+        return "No difference between an agent and a control is shown by these runs."
+    told = "; ".join(f"{row[-1]} ({row[3]}, {row[2]})" for row in claims[:4])
+    return f"Agents against controls: {told}{'; ...' if len(claims) > 4 else ''}."
+
+
+def _pictures(plots: Mapping[str, tuple[Path, Path]]) -> dict[str, Picture]:
+    found = {}
+    for name, (_, svg) in plots.items():
+        data = base64.b64encode(svg.read_bytes()).decode()
+        found[name] = Picture(name, _ALTERNATIVES[name], f"data:image/svg+xml;base64,{data}")
+    return found

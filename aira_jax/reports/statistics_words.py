@@ -1,0 +1,61 @@
+"""From a folder of runs to the report of its statistics, with what a terminal shows of it."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+
+from aira_jax.choices import member
+from aira_jax.reports import statistics
+from aira_jax.statistics import contrasts, study, summary, tables
+from aira_jax.statistics.study import Choice, Incomplete
+from aira_jax.statistics.table import Table
+
+
+def tell(
+    runs: Iterable[str],
+    out: str,
+    *,
+    task: str = "",
+    profile: str = "",
+    incomplete: str = Incomplete.COUNT,
+    hierarchical: bool = False,
+    pair: Sequence[str] = (),
+    as_json: bool = False,
+) -> None:
+    """Reads `runs`, writes the report below `out` and prints it; notes and what was left out go to stderr.
+
+    Raises ValueError for everything that the caller can mend.
+    """
+    if len(pair) not in (0, 2):
+        raise ValueError(f"--compare takes two agents, A,B; {len(pair)} were given")
+    choice = Choice(task, profile, member(Incomplete, incomplete, "value of --incomplete"), hierarchical)
+    found = study.read(runs, choice)
+    for run in found.skipped:
+        print(f"left out {run.path}: {run.reason}", file=sys.stderr)
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    summed = summary.summarise(found)
+    differences = contrasts.contrasts(summed, [tuple(pair)] if pair else [])
+    written = statistics.write(summed, differences, out)
+    made = tables.of(summed, differences)
+    for table in made:
+        if table.name in ("agents", "table_4", "comparisons"):
+            print("\n".join(aligned(table)), end="\n\n")
+    if as_json:
+        paths = {
+            "report": str(written.report),
+            "csv": {name: str(path) for name, path in written.tables.items()},
+            "plots": {name: [str(path) for path in paths] for name, paths in written.plots.items()},
+        }
+        print(json.dumps({**statistics.to_json(summed, made), **paths}))
+    else:
+        print(written.report)
+
+
+def aligned(table: Table) -> list[str]:
+    """The table in columns of equal width, for a terminal."""
+    lines = [[column.title for column in table.columns], *table.texts()]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    sides = [str.rjust if column.numeric else str.ljust for column in table.columns]
+    rows = ("  ".join(side(cell, w) for side, cell, w in zip(sides, line, widths, strict=True)) for line in lines)
+    return [f"{table.title}.", *(row.rstrip() for row in rows)]

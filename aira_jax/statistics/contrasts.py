@@ -1,0 +1,108 @@
+"""Is one agent better than another? Differences of means with bootstrap intervals, on the tasks that both ran.
+
+An agent is always set against every control of the study: what a language model adds is what a control does not reach.
+"""
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from aira_jax import choices
+from aira_jax.statistics import bootstrap
+from aira_jax.statistics.bootstrap import Estimate
+from aira_jax.statistics.summary import Summary, Values, normalised, present, vsr
+from aira_jax.statistics.tasks import TaskFacts
+
+MIN_RUNS = 10  # of either agent, for a claim
+
+
+class Measure(enum.StrEnum):
+    NS = "normalised score"
+    VSR = "valid submission rate"
+    TEST = "test score of valid runs"
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """`difference` is signed so that positive favours agent `a`. `steps_*` are committed nodes per run."""
+
+    a: str
+    b: str
+    tasks: tuple[TaskFacts, ...]
+    measure: Measure
+    difference: Estimate
+    runs_a: int
+    runs_b: int
+    steps_a: float
+    steps_b: float
+    verdict: str
+
+
+def contrasts(summary: Summary, pairs: Iterable[tuple[str, str]] = ()) -> tuple[Contrast, ...]:
+    """Every agent against every control, then the `pairs` that are asked for.
+
+    Raises ValueError for an unknown agent, and for a pair that shares no task.
+    """
+    study = summary.study
+    against = [(a, b) for b in study.controls for a in study.agents if a not in study.controls]
+    for pair in pairs:
+        for agent in pair:
+            if agent not in study.agents:
+                raise ValueError(choices.unknown("agent", agent, study.agents))
+        if not _shared(summary, *pair):
+            raise ValueError(f"{pair[0]} and {pair[1]} ran no task in common: nothing to compare")
+    return tuple(c for pair in dict.fromkeys((*against, *pairs)) for c in _pair(summary, *pair))
+
+
+def _shared(summary: Summary, a: str, b: str) -> list[TaskFacts]:
+    return [task for task in summary.study.tasks if all(summary.study.cell(agent, task.name) for agent in (a, b))]
+
+
+def _pair(summary: Summary, a: str, b: str) -> list[Contrast]:
+    """Over the shared tasks together, and where there are several, for each of them."""
+    shared = _shared(summary, a, b)
+    scaled = [task for task in shared if summary.scales[task.name].frozen]
+    found = [_contrast(summary, a, b, scaled, Measure.NS), _contrast(summary, a, b, shared, Measure.VSR)]
+    for task in shared:
+        if task in scaled and len(scaled) > 1:
+            found.append(_contrast(summary, a, b, [task], Measure.NS))
+        found.append(_contrast(summary, a, b, [task], Measure.TEST))
+    return [contrast for contrast in found if contrast is not None]
+
+
+def _values(summary: Summary, task: TaskFacts, measure: Measure) -> Values:
+    if measure is Measure.VSR:
+        return vsr
+    if measure is Measure.TEST:
+        tests = present("test")
+        return lambda rows: [task.sign * value for value in tests(rows)]
+    return normalised(summary.scales[task.name].frozen)
+
+
+def _contrast(summary: Summary, a: str, b: str, tasks: list[TaskFacts], measure: Measure) -> Contrast | None:
+    sides = [
+        [_values(summary, task, measure)(summary.study.cell(agent, task.name)) for task in tasks] for agent in (a, b)
+    ]
+    difference = bootstrap.difference(*sides, hierarchical=summary.study.choice.hierarchical)
+    if difference is None:
+        return None
+    rows = [[row for task in tasks for row in summary.study.cell(agent, task.name)] for agent in (a, b)]
+    fewest = min(len(values) for side in sides for values in side)
+    return Contrast(
+        a,
+        b,
+        tuple(tasks),
+        measure,
+        difference,
+        *(sum(map(len, side)) for side in sides),
+        *(sum(row.nodes for row in found) / len(found) for found in rows),
+        verdict=_verdict(difference, fewest, a, b),
+    )
+
+
+def _verdict(difference: Estimate, fewest: int, a: str, b: str) -> str:
+    if fewest < MIN_RUNS:
+        return f"no claim: {fewest} runs on a task, {MIN_RUNS} are needed"
+    if difference.low > 0:
+        return f"{a} is better"
+    return f"{b} is better" if difference.high < 0 else "no difference shown"

@@ -1,0 +1,231 @@
+"""One row per run: whether it was valid, its scores, what it cost, how it went; folded from its event log.
+
+`read` takes a run directory; logs are the only source, files derived from them are never looked at.
+"""
+
+import enum
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aira_jax.reports import runview
+from aira_jax.reports.runview import NodeView, RunView
+from aira_jax.search import events
+from aira_jax.search.settings import flatten
+from aira_jax.statistics.tasks import Setup, TaskFacts, facts
+from lra import globals as lra_globals
+from lra import settings as lra_settings
+from lra.failures import CandidateFault
+
+LOG = "events.jsonl"
+MODEL = "model.py"
+# A run's seed, and where it ran: no difference between agents.
+_PLACE = ("seed", "workers.", "paths.", "log.", "display.", "llm.base_url", "llm.key_env", "llm.path")
+
+
+class State(enum.StrEnum):
+    """UNFINISHED: no stop on record. UNSCORED: it submitted, and its submission was never scored on test."""
+
+    FINISHED = "finished"
+    UNFINISHED = "unfinished"
+    UNSCORED = "unscored"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A committed node. `step` counts from 1; `best` is the best fitness so far; `test` its test score, if any.
+
+    `settings` are the hyper-parameters in use {name: value}, None where the task fixes them or they cannot be read.
+    """
+
+    node: int
+    step: int
+    operator: str
+    status: str
+    fitness: float | None
+    best: float | None
+    is_new_best: bool
+    test: float | None
+    wall_s: float
+    tokens: int
+    usd: float | None
+    failure_class: str | None
+    plan: str
+    settings: Mapping[str, float] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """A run. `test` is the submission's test score with evaluator seed 0, None for an invalid run.
+
+    `repeats` are its scores with further seeds. `best_test` is the best over the nodes that were tested (`tested` of
+    `good`), `best_validation` the best fitness. `usd` None: unpriced. `choices` is what the run was started with but
+    for its seed.
+    """
+
+    path: str
+    run_id: str
+    task: TaskFacts
+    task_sha: str
+    agent: str
+    scaffold: str
+    proposer: str
+    llm: str
+    seed: int
+    profile: str
+    choices: Mapping[str, Any]
+    state: State
+    submitted: int | None
+    validation: float | None
+    test: float | None
+    repeats: tuple[float, ...]
+    best_test: float | None
+    best_test_node: int | None
+    best_validation: float | None
+    good: int
+    tested: int
+    failures: Mapping[str, int]
+    usd: float | None
+    tokens: int
+    wall_s: float
+    device_s: float
+    steps: tuple[Step, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def valid(self) -> bool:
+        """It has a submitted node with a finite test score."""
+        return self.test is not None
+
+    @property
+    def control(self) -> bool:
+        """Proposed without a language model; a log that names no proposer is judged by the name of its agent."""
+        return (self.proposer or self.agent.split("-", 1)[-1]).startswith("control.")
+
+    @property
+    def nodes(self) -> int:
+        return len(self.steps)
+
+    @property
+    def generalisation_gap(self) -> float | None:
+        """By how much the best tested node beats the submission on test, at least 0; None for an invalid run."""
+        return self.task.sign * (self.best_test - self.test) if self.valid else None
+
+    @property
+    def validation_test_gap(self) -> float | None:
+        """Validation minus test of the submission."""
+        return self.validation - self.test if self.valid and self.validation is not None else None
+
+
+def read(folder: Path) -> RunRow:
+    """The row of a run directory.
+
+    Raises ValueError where no run began, or none that tells its task; events.DamagedLog where its log cannot be read.
+    """
+    scan = events.scan(folder / LOG)
+    if not any(record["kind"] == events.Kind.RUN_START for record in scan.records):
+        raise ValueError("no run began here: its log holds no run_start record")
+    view = runview.fold(scan.records, events.Blobs(folder / "blobs"))
+    task, warning = facts(view.start)
+    torn = f"its log ends within a record ({len(scan.torn)} bytes left out)" if scan.torn else ""
+    submitted = view.submitted
+    tested = {id: score.value for id, score in view.tests.scores.items() if _finite(score.value)}
+    best = task.better(tested.values()) if tested else None
+    steps = tuple(_step(v, task, view.start["profile"]) for v in view.nodes if v.point)
+    spent = view.tree.spent
+    return RunRow(
+        **_identity(folder, view),
+        task=task,
+        state=_state(view),
+        submitted=submitted.node.id if submitted else None,
+        validation=submitted.node.fitness if submitted else None,
+        test=tested.get(submitted.node.id) if submitted else None,
+        repeats=_repeats(view),
+        best_test=best,
+        best_test_node=min((id for id, value in tested.items() if value == best), default=None),
+        best_validation=view.best.node.fitness if view.best else None,
+        good=len(view.tree.good),
+        tested=len(tested),
+        failures=Counter(sorted(step.failure_class or step.status for step in steps if step.status != "good")),
+        usd=spent.usd,
+        tokens=spent.tokens,
+        wall_s=spent.wall_s,
+        device_s=spent.device_s,
+        steps=tuple(sorted(steps, key=lambda step: step.step)),
+        warnings=tuple(filter(None, (warning, torn))),
+    )
+
+
+def _identity(folder: Path, view: RunView) -> dict[str, Any]:
+    """Who ran where, from the run_start record and the config of the last session."""
+    start, config = view.start, view.config
+    llm = config.get("llm") or {}
+    return {
+        "path": str(folder),
+        "run_id": start.get("run_id", ""),
+        "task_sha": start.get("task_sha", ""),
+        "agent": start["agent"],
+        "scaffold": (config.get("policy") or {}).get("name", ""),
+        "proposer": llm.get("backend", ""),
+        "llm": llm.get("model", ""),
+        "seed": start["seed"],
+        "profile": start["profile"],
+        "choices": {key: value for key, value in flatten(config).items() if not key.startswith(_PLACE)},
+    }
+
+
+def _state(view: RunView) -> State:
+    if view.stop is None:
+        return State.UNFINISHED
+    if view.submitted and view.submitted.node.id not in view.tests.scores:
+        return State.UNSCORED
+    return State.FINISHED
+
+
+def _repeats(view: RunView) -> tuple[float, ...]:
+    score = view.tests.scores.get(view.submitted.node.id) if view.submitted else None
+    return tuple(v for _, v in sorted(score.repeats.items()) if _finite(v)) if score else ()
+
+
+def _step(view: NodeView, task: TaskFacts, profile: str) -> Step:
+    node, point = view.node, view.point
+    return Step(
+        node=node.id,
+        step=point.steps,
+        operator=str(node.operator),
+        status=str(node.status),
+        fitness=node.fitness if node.is_good else None,
+        best=point.best,
+        is_new_best=point.is_new_best,
+        test=view.test if _finite(view.test) else None,
+        wall_s=point.wall_s,
+        tokens=point.tokens,
+        usd=point.usd,
+        failure_class=node.failure_class,
+        plan=node.plan,
+        settings=_settings(view, task, profile) if node.is_good else None,
+    )
+
+
+def _settings(view: NodeView, task: TaskFacts, profile: str) -> Mapping[str, float] | None:
+    """What the evaluator says it used; else what model.py asks for, read without running it."""
+    if task.setup is not Setup.CONFIGURABLE:
+        return None
+    used = (view.node.result.get("extra") or {}).get("settings")
+    if used:
+        return used
+    source = {**view.node.files, **view.node.exported}.get(MODEL)
+    if source is None or (task.lra, profile) not in lra_settings.PROFILES:
+        return None
+    try:
+        settings, _ = lra_globals.read(source, task.lra, configurable=True, profile=profile)
+    except CandidateFault:
+        return None
+    return {key: getattr(settings, key) for key in lra_settings.FIELDS}
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)

@@ -1,0 +1,176 @@
+"""The runs that a set of statistics is about: read, chosen, checked to be comparable. What was left out is named.
+
+study = read(["runs"], Choice(profile="paper"))
+"""
+
+import dataclasses
+import enum
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from aira_jax import choices
+from aira_jax.compose.collect import Skipped, find_runs
+from aira_jax.statistics import runs
+from aira_jax.statistics.runs import RunRow, State
+from aira_jax.statistics.tasks import TaskFacts
+
+
+class Incomplete(enum.StrEnum):
+    """Runs that have not ended or were never scored on test: invalid as they stand, or no part of the statistics."""
+
+    COUNT = "count"
+    LEAVE_OUT = "leave_out"
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """Which runs count; "" stands for all. `hierarchical` intervals resample tasks beside seeds."""
+
+    task: str = ""
+    profile: str = ""
+    incomplete: Incomplete = Incomplete.COUNT
+    hierarchical: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """Comparable runs by task, agent and seed; runs that were left out, with the reason; notes for the reader."""
+
+    rows: tuple[RunRow, ...]
+    skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]
+    choice: Choice
+
+    @property
+    def tasks(self) -> tuple[TaskFacts, ...]:
+        return tuple({row.task.name: row.task for row in self.rows}.values())
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """All agents, controls last."""
+        control = {row.agent: row.control for row in self.rows}
+        return tuple(sorted(control, key=lambda agent: (control[agent], agent)))
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        return tuple(agent for agent in self.agents if self.is_control(agent))
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        return tuple(sorted({row.profile for row in self.rows}))
+
+    def is_control(self, agent: str) -> bool:
+        return next(row.control for row in self.rows if row.agent == agent)
+
+    def cell(self, agent: str, task: str) -> tuple[RunRow, ...]:
+        return tuple(row for row in self.rows if row.agent == agent and row.task.name == task)
+
+
+def read(folders: Iterable[str | os.PathLike], choice: Choice = Choice()) -> Study:
+    """The study of every run in or below `folders`. A run that cannot be read is named and left out.
+
+    Raises ValueError where no run is left, where runs cannot be compared, or where `choice` names nothing that is here.
+    """
+    rows, skipped = _read_all(folders)
+    if not rows:
+        raise ValueError("\n    ".join(["no run could be read:", *(f"{run.path}: {run.reason}" for run in skipped)]))
+    for what, name, of in (
+        ("task", choice.task, lambda row: row.task.name),
+        ("profile", choice.profile, lambda row: row.profile),
+    ):
+        rows = _only(rows, what, name, of)
+    counted = [row for row in rows if choice.incomplete is Incomplete.COUNT or row.state is State.FINISHED]
+    skipped += [Skipped(row.path, f"{row.state}: {_MEND[row.state]}") for row in rows if row not in counted]
+    if not counted:
+        raise ValueError(f"all {len(rows)} runs are unfinished or were never scored on test: {_MEND[State.UNSCORED]}")
+    _refuse_repetitions(counted)
+    _refuse_mixed_profiles(counted)
+    counted.sort(key=lambda row: (row.task.name, row.agent, row.seed))
+    return Study(tuple(counted), tuple(skipped), tuple(_notes(counted)), choice)
+
+
+_MEND = {
+    State.UNFINISHED: "continue it with scripts/search.py",
+    State.UNSCORED: "score them with scripts/score_tests.py",
+}
+
+
+def _read_all(folders: Iterable[str | os.PathLike]) -> tuple[list[RunRow], list[Skipped]]:
+    rows, skipped = [], []
+    for path in find_runs(folders):
+        try:
+            rows.append(runs.read(path))
+        except (ValueError, OSError, LookupError, TypeError) as error:  # what a malformed record raises
+            skipped.append(Skipped(str(path), f"{type(error).__name__}: {error}".splitlines()[0]))
+    return rows, skipped
+
+
+def _only(rows: Sequence[RunRow], what: str, name: str, of) -> list[RunRow]:
+    known = sorted({of(row) for row in rows})
+    if name and name not in known:
+        raise ValueError(choices.unknown(what, name, known))
+    return [row for row in rows if name in ("", of(row))]
+
+
+def _refuse_repetitions(rows: Sequence[RunRow]) -> None:
+    places = _groups(rows, lambda row: (row.task.name, row.agent, row.seed))
+    for (task, agent, seed), found in places.items():
+        if len(found) > 1:
+            paths = "".join(f"\n    {row.path}" for row in found)
+            raise ValueError(
+                f"{len(found)} runs of {agent} on {task} with seed {seed}: repetitions need seeds of their own{paths}\n"
+                "    move all but one out of --runs, or name the folders that count"
+            )
+
+
+def _refuse_mixed_profiles(rows: Sequence[RunRow]) -> None:
+    """One profile for a task, and one for all tasks whose normalised scores are averaged."""
+    groups = _groups(rows, lambda row: "the normalised tasks" if row.task.yardstick else row.task.name)
+    for what, found in groups.items():
+        profiles = _groups(found, lambda row: row.profile)
+        if len(profiles) > 1:
+            lines = "".join(f"\n    {name}: {len(members)} runs" for name, members in sorted(profiles.items()))
+            raise ValueError(
+                f"mixed profiles in {what}: their scores are not comparable{lines}\n"
+                f"    choose one with --profile={' or '.join(sorted(profiles))}"
+            )
+
+
+def _groups(rows: Sequence[RunRow], key) -> Mapping:
+    groups = defaultdict(list)
+    for row in rows:
+        groups[key(row)].append(row)
+    return groups
+
+
+def _notes(rows: Sequence[RunRow]) -> Iterable[str]:
+    for state, words in ((State.UNFINISHED, "have not ended"), (State.UNSCORED, "were never scored on test")):
+        found = [row for row in rows if row.state is state]
+        if found:
+            paths = ", ".join(row.path for row in found[:3]) + (", ..." if len(found) > 3 else "")
+            yield f"{len(found)} runs {words} and count as they stand ({paths}): {_MEND[state]}"
+    for row in rows:
+        yield from (f"{row.path}: {warning}" for warning in row.warnings)
+    for name, found in _groups(rows, lambda row: row.task.name).items():
+        if len({row.task_sha for row in found}) > 1:
+            yield f"{name}: its folder changed between these runs, so their scores may not be comparable"
+    for agent, found in _groups(rows, lambda row: row.agent).items():
+        yield from _different(agent, found)
+    profiles = sorted({row.profile for row in rows if row.task.yardstick} - {"paper"})
+    if profiles:
+        yield (
+            f"profile {', '.join(profiles)}: the data are smaller than those of the best known scores, so normalised "
+            "scores only rescale accuracy here"
+        )
+
+
+def _different(agent: str, rows: Sequence[RunRow]) -> Iterable[str]:
+    """Options in which runs of one name differ, tasks apart."""
+    tasks = _groups(rows, lambda row: row.task.name)
+    keys = sorted({key for row in rows for key in row.choices} - {"task"})
+    differing = [
+        key for key in keys if any(len({repr(row.choices.get(key)) for row in found}) > 1 for found in tasks.values())
+    ]
+    if differing:
+        yield f"runs of {agent} differ in {', '.join(differing)}: they are averaged as one agent"
