@@ -218,7 +218,9 @@ class Report:
         return {key: getattr(self, key) for key in self.SUMMARY}
 
     def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(dataclasses.replace(self, trained=None)) | {"trained": None}
+        values = dataclasses.asdict(dataclasses.replace(self, trained=None))
+        del values["trained"]
+        return values
 
 
 def make_job(

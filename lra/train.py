@@ -1,0 +1,120 @@
+"""The training loop: a job in, a report out. Everything it writes lies in the job's workdir.
+
+    report = train.run(job)
+    logits = train.predict(report.trained, split)        # float32 [rows, classes], labels not needed
+
+Order: data hashes, settings, import and probe of the model, compilation with the memory check, updates, whole
+validation (and test where its labels are there), report. A continued run equals an uninterrupted one.
+"""
+
+import contextlib
+import dataclasses
+import math
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from lra import memory, metrics, model, reporting, settings, workdir
+from lra.checkpoints import Checkpoints
+from lra.clock import Clock
+from lra.data import store
+from lra.failures import CandidateFault, Kind
+from lra.job import Accuracies, Job, Report, ScoreParams
+from lra.loop import Interrupted, Loop
+from lra.metrics_log import FULL, MetricsLog, OnRow
+from lra.rows import Rows, select
+from lra.state import State
+from lra.steps import Programs, Steps, Trained
+
+__all__ = ["Interrupted", "predict", "run"]
+
+
+def run(job: Job, *, on_row: OnRow | None = None) -> Report:
+    """Trains, or continues what lies in `job.workdir`. `on_row` sees every row of metrics.jsonl as it is written.
+
+    Raises: CandidateFault where the model is to blame; ValueError for bad data, workdir or checkpoints; Interrupted.
+    """
+    started = time.perf_counter()
+    dataset = store.open(job.data, job.task)
+    dataset.verify()
+    rows = select(dataset, job)
+    job = _resolved(job, rows)
+    workdir.prepare(job, job.identity(dataset.meta.sha256))
+    net = _model(job)
+    probe = model.probe(net, job.task, job.settings)
+    with memory.blamed():
+        programs = Steps(job, net, tuple(jax.local_devices())).compile()
+        return _train(job, rows, programs, probe.params, on_row or (lambda row: None), started)
+
+
+def predict(trained: Trained, split: store.Split) -> np.ndarray:
+    """Logits float32 [N, C] of every row of a split, in order. Raises: CandidateFault (nan, oom)."""
+    with memory.blamed():
+        logits_NC = trained.predict(split)
+    metrics.check_finite(logits_NC, split.name)
+    return logits_NC
+
+
+def _resolved(job: Job, rows: Rows) -> Job:
+    """The job with its number of updates, held against the rows and devices at hand."""
+    chosen, info = job.settings, settings.task_info(job.task)
+    if job.recipe.epochs is not None:
+        steps = math.ceil(job.recipe.epochs * len(rows.train) / chosen.batch_size)
+        chosen = chosen.replace(num_train_steps=steps)
+    found = (rows.dataset.meta.vocab, rows.dataset.meta.classes)
+    if found != (info.vocab, info.classes):
+        raise ValueError(f"{job.data}: vocabulary and classes {found}, {job.task} has {(info.vocab, info.classes)}")
+    sizes = {"rows": len(rows.train), "devices": jax.local_device_count()}
+    problems = settings.check(chosen, job.task, profile_name=job.profile, chosen={}, **sizes)
+    if problems.errors:
+        raise CandidateFault(Kind.CONFIG, "; ".join(problems.errors), problems=list(problems.errors))
+    return dataclasses.replace(job, settings=chosen, warnings=(*job.warnings, *reporting.doubts(job, rows)))
+
+
+def _model(job: Job) -> Any:
+    kind = model.named(job.model, job.task) if job.path is None else model.load(job.path, job.task)
+    return model.build(kind, job.task, job.settings, job.options)
+
+
+def _train(job: Job, rows: Rows, programs: Programs, params: int, on_row: OnRow, started: float) -> Report:
+    with Checkpoints(job.workdir / workdir.CHECKPOINTS) as checkpoints:
+        steps, first = programs.steps, checkpoints.latest
+        state = steps.create() if first is None else checkpoints.restore(steps.state_shapes)
+        clock = Clock(job.settings.num_train_steps, first or 0, job.time_limit_s, started)
+        log = MetricsLog(job.workdir / workdir.METRICS, first or 0, on_row)
+        with contextlib.closing(log):
+            loop = Loop(job, rows, programs, checkpoints, log, clock)
+            state = loop.run(state)
+            final, best = _candidates(programs, state)
+            accuracies = {
+                name: trained and _accuracies(job, rows, trained, step, name, log)
+                for name, trained, step in (
+                    (ScoreParams.FINAL, final, int(state.step)),
+                    (ScoreParams.BEST, best, int(state.best_step)),
+                )
+            }
+    trained = final if job.score_params is ScoreParams.FINAL else best
+    job = dataclasses.replace(job, warnings=(*job.warnings, *loop.warnings))
+    return reporting.write(job, rows, programs, params, trained, accuracies, clock)
+
+
+def _candidates(programs: Programs, state: State) -> tuple[Trained, Trained | None]:
+    """The last parameters, and those that were best on the validation subset, where there is one."""
+    final = Trained(programs, state.params, state.batch_stats)
+    best = Trained(programs, state.best_params, state.best_batch_stats)
+    return final, best if int(state.best_step) >= 0 else None
+
+
+def _accuracies(job: Job, rows: Rows, trained: Trained, step: int, name: str, log: MetricsLog) -> Accuracies:
+    """Loss and accuracy on every row of the labelled splits, also written to the log."""
+    found: dict[str, float] = {}
+    for split in filter(None, (rows.validation, rows.test)):
+        logits_NC = trained.predict(split)
+        loss, accuracy = metrics.scores(logits_NC, split.targets_N, f"{split.name} after update {step}")
+        found |= {f"{split.name}_loss": loss, f"{split.name}_accuracy": accuracy}
+        last = job.settings.num_train_steps
+        values = {"split": split.name, "params": str(name), "loss": loss, "accuracy": accuracy, "rows": len(split)}
+        log.append({"kind": FULL, "step": last, **values})
+    return Accuracies(**{"step": step, "validation_accuracy": None, "validation_loss": None, **found})
