@@ -5,7 +5,7 @@
     primitive = "A" or "mA" (attention), "M" (MLP), "Mb" (Mamba-2)
 
 For example `3(2Mb-M-A)-2(Mb-M)`, `2A + 5 (A + M) + 4M` and `AAMMb`. Unicode dashes and multiplication signs are read
-as their ASCII forms. No other module parses patterns.
+as their ASCII forms. No other module parses patterns; `layer_options.py` extends this parser by options of a layer.
 """
 
 import dataclasses
@@ -56,12 +56,16 @@ class Pattern:
     source: str = dataclasses.field(default="", compare=False, repr=False)
 
     def __post_init__(self):
-        object.__setattr__(self, "layers", tuple(self.layers))
-        unknown = [p for p in self.layers if p not in PRIMITIVES]
-        if unknown:
-            raise ValueError(f"unknown primitive {unknown[0]!r}: use {_listed(PRIMITIVES)}")
+        object.__setattr__(self, "layers", tuple(map(self.layer, self.layers)))
         if not 1 <= len(self.layers) <= MAX_LAYERS:
             raise ValueError(f"a pattern has 1 to {MAX_LAYERS} layers, got {len(self.layers)}")
+
+    @staticmethod
+    def layer(text: str) -> str:
+        """`text` as an element of `layers`; ValueError if it is no primitive."""
+        if text not in PRIMITIVES:
+            raise ValueError(f"unknown primitive {text!r}: use {_listed(PRIMITIVES)}")
+        return text
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -92,7 +96,7 @@ class Pattern:
 
 def parse(text: str) -> Pattern:
     """Reads one pattern; raises PatternError whose `pos` refers to `text` as given."""
-    return Pattern(_Parser(text).parse(), source=text)
+    return Pattern(Parser(text).parse(), source=text)
 
 
 def validate(pattern: Pattern, n_layers: int | None = None, primitives: Iterable[str] | None = None) -> None:
@@ -107,7 +111,8 @@ def validate(pattern: Pattern, n_layers: int | None = None, primitives: Iterable
         return
     missing = n_layers - len(pattern)
     noun = "one layer" if abs(missing) == 1 else f"{abs(missing)} layers"
-    example = Pattern((pattern.layers + (pattern.layers[-1],) * max(missing, 0))[:n_layers]).pretty()
+    layers = (pattern.layers + (pattern.layers[-1],) * max(missing, 0))[:n_layers]
+    example = dataclasses.replace(pattern, layers=layers).pretty()
     verb = "add" if missing > 0 else "remove"
     problem = f"{n_layers} layers required, got {len(pattern)}: {verb} {noun}"
     raise PatternError(problem, text, len(text), f"for example {example}")
@@ -169,8 +174,11 @@ class _Group:
     separator: int | None = None  # position of a separator that still waits for its item
 
 
-class _Parser:
-    """One pass over the input with an explicit stack, so that no nesting can exhaust Python's own."""
+class Parser:
+    """One pass over the input with an explicit stack, so that no nesting can exhaust Python's own.
+
+    A larger language overrides `layer`, which reads one layer at `pos`, and `unknown`.
+    """
 
     def __init__(self, text: str):
         self.text, self.chars = text, text.translate(_ASCII)
@@ -218,12 +226,16 @@ class _Parser:
             self.stack.append(_Group(open_pos=self.pos, count=count, start=start))
             self.pos += 1
             return
+        layer = self.layer()
+        self.grow(count, start)
+        self.stack[-1].layers += [layer] * count
+
+    def layer(self) -> str:
         token = _TOKEN.match(self.chars, self.pos)
         if token is None:
             raise self.unknown()
-        self.grow(count, start)
-        self.stack[-1].layers += [_STORED[token[0]]] * count
         self.pos = token.end()
+        return _STORED[token[0]]
 
     def count(self) -> int:
         """The count in front of an item (1 if there is none), with the `*` and the white space after it."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from aira_jax.controls import moves
 from aira_jax.controls.trials import Proposal, Region, Trial, best, fresh, known
 from aira_jax.patterns import Pattern
 
@@ -20,11 +19,11 @@ def propose(region: Region, trials: Sequence[Trial], pending: Sequence[Pattern],
         parent = _winner(pool, rng)
         if rng.integers(4) == 0:
             other = _winner(pool, rng)
-            child, deed = moves.cross(parent.layers, other.layers, rng), f"Cross {parent} with {other}."
+            child, deed = region.cross(parent, other, rng), f"Cross {parent} with {other}."
         else:
-            child, deed = moves.mutate(parent.layers, region.primitives, rng), f"Mutate {parent}."
-        if Pattern(child) not in taken:
-            return Proposal(Pattern(child), deed, parent)
+            child, deed = region.mutate(parent, rng), f"Mutate {parent}."
+        if child not in taken:
+            return Proposal(child, deed, parent)
     return Proposal(fresh(region, taken, rng), "A uniform draw: every change that was tried is known.")
 
 

@@ -5,6 +5,7 @@ import enum
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from aira_jax.controls import moves
 from aira_jax.patterns import Pattern
 
 SMALL = 729  # regions of at most so many patterns (3 to the 6th) are enumerated
@@ -79,6 +80,14 @@ class Region:
     def sample(self, rng) -> Pattern:
         """A uniform draw."""
         return Pattern(tuple(self.primitives[int(rng.integers(len(self.primitives)))] for _ in range(self.layers)))
+
+    def mutate(self, pattern: Pattern, rng) -> Pattern:
+        """A pattern that differs by one layer, by two swapped layers or by a copied block."""
+        return Pattern(moves.mutate(pattern.layers, self.primitives, rng))
+
+    def cross(self, head: Pattern, tail: Pattern, rng) -> Pattern:
+        """The beginning of one pattern and the end of another; it may be one of the two."""
+        return Pattern(moves.cross(head.layers, tail.layers, rng))
 
 
 def known(trials: Iterable[Trial], pending: Iterable[Pattern]) -> set[Pattern]:

@@ -1,12 +1,15 @@
 """Residual blocks and the configs of a space: which attention, MLP, Mamba-2 and norm its patterns are made of."""
 
 import dataclasses
+import enum
 import math
 from collections.abc import Iterable
 
 import flax.linen as nn
 import jax
 
+from aira_jax import layer_options
+from aira_jax.patterns import PRIMITIVES
 from aira_jax.primitives.activation import Activation
 from aira_jax.primitives.attention import Attention, AttentionConfig, AttentionImpl
 from aira_jax.primitives.linear import LinearInit
@@ -14,6 +17,7 @@ from aira_jax.primitives.mamba2 import Mamba2, Mamba2Config
 from aira_jax.primitives.mlp import MLP, MLPConfig
 from aira_jax.primitives.norm import Norm, NormKind
 
+LayerConfig = AttentionConfig | MLPConfig | Mamba2Config
 _LAYERS = {AttentionConfig: Attention, MLPConfig: MLP, Mamba2Config: Mamba2}
 
 
@@ -30,22 +34,52 @@ class PrimitivesConfig:
     def dim(self) -> int:
         return self.A.dim
 
-    def block(self, primitive: str) -> "Block":
-        """The residual block of token "A", "M" or "Mb"."""
-        return Block(getattr(self, primitive), self.norm)
+    def block(self, layer: str) -> "Block":
+        """The residual block of "A", "M" or "Mb", in a proxy model also with options as in "M[ratio=2]"."""
+        if layer in PRIMITIVES:
+            return Block(getattr(self, layer), self.norm)
+        options = layer_options.read(layer)
+        norm = NormKind(options.chosen.get("norm", self.norm))
+        return Block(self._configured(options), norm, NormPlace(options["place"]))
+
+    def _configured(self, layer: layer_options.Layer) -> LayerConfig:
+        plain = getattr(self, layer.primitive)
+        if layer.chosen.keys() <= {"norm", "place"}:
+            return plain
+        match layer.primitive:
+            case "A":
+                heads, rest = divmod(self.dim, layer["head"])
+                if rest:
+                    raise ValueError(f"{layer}: the model width {self.dim} is no multiple of head={layer['head']}")
+                return dataclasses.replace(plain, heads=heads, kv_heads=heads // layer["kv"], head_dim=layer["head"])
+            case "M":
+                activation = Activation(layer.chosen.get("act", plain.activation))
+                return dataclasses.replace(plain, hidden=layer["ratio"] * self.dim, activation=activation)
+        inner = layer["expand"] * self.dim
+        return dataclasses.replace(plain, inner=inner, head_dim=math.gcd(64, inner), state=layer["state"])
+
+
+class NormPlace(enum.StrEnum):
+    """PRE: x + layer(norm(x)). POST: x + norm(layer(x)), where the residual stream itself stays without norms."""
+
+    PRE = "pre"
+    POST = "post"
 
 
 class Block(nn.Module):
-    """x + layer(norm(x)), in x's dtype."""
+    """x + layer(norm(x)), or x + norm(layer(x)), in x's dtype."""
 
-    layer_config: AttentionConfig | MLPConfig | Mamba2Config
+    layer_config: LayerConfig
     norm_kind: NormKind
+    place: NormPlace = NormPlace.PRE
 
     def setup(self):
         self.norm = Norm(self.norm_kind)
         self.layer = _LAYERS[type(self.layer_config)](self.layer_config)
 
     def __call__(self, x_BLD: jax.Array) -> jax.Array:
+        if self.place is NormPlace.POST:
+            return x_BLD + self.norm(self.layer(x_BLD)).astype(x_BLD.dtype)
         return x_BLD + self.layer(self.norm(x_BLD)).astype(x_BLD.dtype)
 
     def init_cache(self, batch: int, length: int):
@@ -54,8 +88,9 @@ class Block(nn.Module):
 
     def step(self, x_BD: jax.Array, cache, position: jax.Array):
         """One token per sequence: (x, cache) after the block."""
-        y_BD, cache = self.layer.step(self.norm(x_BD), cache, position)
-        return x_BD + y_BD.astype(x_BD.dtype), cache
+        post = self.place is NormPlace.POST
+        y_BD, cache = self.layer.step(x_BD if post else self.norm(x_BD), cache, position)
+        return x_BD + (self.norm(y_BD) if post else y_BD).astype(x_BD.dtype), cache
 
 
 def small(

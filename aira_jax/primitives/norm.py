@@ -1,4 +1,4 @@
-"""Normalisation before a layer: LayerNorm (small scale) or RMSNorm (large scale)."""
+"""Normalisation of a layer's input or output: LayerNorm (small scale), RMSNorm (large scale) or none."""
 
 import enum
 
@@ -10,10 +10,12 @@ import jax.numpy as jnp
 class NormKind(enum.StrEnum):
     LAYER = "layer"
     RMS = "rms"
+    NONE = "none"
 
 
 class Norm(nn.Module):
-    """Normalises the last dim of x [..., D] in float32; returns x's dtype. LAYER has a weight and a bias, RMS a weight.
+    """Normalises the last dim of x [..., D] in float32; returns x's dtype. LAYER has a weight and a bias, RMS a weight;
+    NONE returns x as it is.
 
     Sources: Ba et al. 2016 (LayerNorm), Zhang and Sennrich 2019 (RMSNorm).
     """
@@ -23,6 +25,8 @@ class Norm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        if self.kind is NormKind.NONE:
+            return x
         shape = x.shape[-1:]
         u = x.astype(jnp.float32)
         weight = self.param("weight", nn.initializers.ones, shape, jnp.float32)

@@ -12,7 +12,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from aira_jax.patterns import PRIMITIVES
 from aira_jax.primitives.block import PrimitivesConfig
 
 Params = Any
@@ -104,7 +103,7 @@ class LayerProgram:
             return self.primitives.block(primitive).apply({"params": params}, x_BTD)
 
     def _kinds(self) -> tuple[str, ...]:
-        return tuple(p for p in PRIMITIVES if p in self.layers)
+        return tuple(sorted(set(self.layers)))
 
     def _slots(self) -> list[tuple[str, int]]:
         return [(primitive, self.layers[:i].count(primitive)) for i, primitive in enumerate(self.layers)]

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aira_jax import patterns
-from aira_jax.controls import moves
 from aira_jax.controls.trials import Method, Options, Region, Trial
 from aira_jax.patterns import Pattern, PatternError
 from aira_jax.tasks.evaluation import SubmissionError
@@ -94,12 +93,16 @@ class PatternSpace:
 
     def _pattern(self, text: str, where: str) -> Pattern:
         try:
-            pattern = patterns.parse(text)
+            pattern = self.read_pattern(text)
             short = self.min_layers is not None and self.min_layers <= len(pattern) <= self.n_layers
             patterns.validate(pattern, n_layers=None if short else self.n_layers, primitives=self.primitives)
         except PatternError as error:
             raise self._error(f"{where}: {error.problem}\n{error.picture}\n    {error.fix}") from error
         return pattern
+
+    def read_pattern(self, text: str) -> Pattern:
+        """Reads the pattern language of this space. Raises PatternError."""
+        return patterns.parse(text)
 
     def _error(self, message: str, text: str | None = None, pos: int = 0) -> SubmissionError:
         picture = "" if text is None else f"\n{patterns.picture(text, pos)}"
@@ -136,13 +139,13 @@ class PatternSpace:
 
     def mutate(self, files: Mapping[str, str], rng) -> dict[str, str]:
         """A pattern that differs from the given one: by one layer, by two swapped layers or by a copied block."""
-        return self.files(Pattern(moves.mutate(self.pattern(files).layers, self.primitives, rng)))
+        return self.files(self.region().mutate(self.pattern(files), rng))
 
     def crossover(self, a: Mapping[str, str], b: Mapping[str, str], rng) -> dict[str, str]:
         """The head of `a` and the tail of `b`; a mutation of `a` where that is `a` itself."""
-        head, tail = self.pattern(a).layers, self.pattern(b).layers
-        child = moves.cross(head, tail, rng)
-        return self.files(Pattern(child)) if child != head else self.mutate(a, rng)
+        head = self.pattern(a)
+        child = self.region().cross(head, self.pattern(b), rng)
+        return self.files(child) if child != head else self.mutate(a, rng)
 
     def region(self, layers: int = 0) -> Region:
         """All patterns of this space, or those of fewer layers. Raises ValueError for more layers than it has."""

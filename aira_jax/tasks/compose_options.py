@@ -1,0 +1,114 @@
+"""The space of patterns whose layers have options, and what moves in it: see aira_jax/layer_options.py."""
+
+import dataclasses
+
+from aira_jax import layer_options
+from aira_jax.controls import moves
+from aira_jax.controls.trials import Method, Options, Region
+from aira_jax.layer_options import MAX_KINDS, OPTIONS, OptionPattern
+from aira_jax.tasks.compose import PatternSpace
+
+METHODS = (Method.RANDOM, Method.MUTATE)
+_CHANGED = 0.5  # of the kinds of layers that a sample draws, so many have options
+_TRIES = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class OptionSpace(PatternSpace):
+    """Patterns of layers with options, of at most 4 kinds, and no larger than without their options."""
+
+    def read_pattern(self, text: str) -> OptionPattern:
+        pattern = layer_options.parse(text)
+        layer_options.check_kinds(pattern)
+        layer_options.check_size(pattern)
+        return pattern
+
+    def region(self, layers: int = 0) -> "OptionRegion":
+        if layers not in (0, self.n_layers):
+            raise ValueError(f"config.llm.layers={layers}: patterns of this task have {self.n_layers} layers, leave it")
+        return OptionRegion(self.primitives, self.n_layers)
+
+    def check_control(self, method: Method, *, layers: int, options: Options) -> None:
+        """Raises ValueError for a search that knows primitives only."""
+        if method not in METHODS:
+            raise ValueError(
+                f"control.{method} searches plain patterns, not options of layers: choose control.random, "
+                "control.mutate or control.evolution"
+            )
+        super().check_control(method, layers=layers, options=options)
+
+
+@dataclasses.dataclass(frozen=True)
+class OptionRegion(Region):
+    """All valid patterns with options. It is too large to be enumerated: a proposer samples and changes."""
+
+    @property
+    def size(self) -> int:
+        """The number of layer sequences, those that are too large or of too many kinds included."""
+        return sum(len(list(layer_options.layers(p))) for p in self.primitives) ** self.layers
+
+    def __contains__(self, pattern) -> bool:
+        return isinstance(pattern, OptionPattern) and super().__contains__(pattern.plain)
+
+    def __iter__(self):
+        raise ValueError("patterns with options cannot be enumerated: use control.random, mutate or evolution")
+
+    def sample(self, rng) -> OptionPattern:
+        """Two to four kinds of layers, half of them with drawn options, in any order; then as small as it must be."""
+        kinds = [self._kind(rng) for _ in range(2 + int(rng.integers(MAX_KINDS - 1)))]
+        return self._fitted(tuple(_pick(kinds, rng) for _ in range(self.layers)), rng)
+
+    def mutate(self, pattern: OptionPattern, rng) -> OptionPattern:
+        """Another valid pattern: one option of one layer or of all layers like it, or a change of plain patterns."""
+        for _ in range(_TRIES):
+            change = (self._change_one, self._change_all, self._rearrange)[int(rng.integers(3))]
+            child = self._fitted(change(pattern.layers, rng), rng)
+            if child != pattern:
+                return child
+        return OptionPattern(moves.substitute(pattern.plain.layers, self.primitives, rng))
+
+    def cross(self, head: OptionPattern, tail: OptionPattern, rng) -> OptionPattern:
+        return self._fitted(moves.cross(head.layers, tail.layers, rng), rng)
+
+    def _kind(self, rng) -> str:
+        kind = _pick(self.primitives, rng)
+        for _ in range(int(rng.integers(1, 3)) if rng.random() < _CHANGED else 0):
+            kind = _other_option(kind, rng)
+        return kind
+
+    def _change_one(self, layers: moves.Layers, rng) -> moves.Layers:
+        at = int(rng.integers(len(layers)))
+        return (*layers[:at], _other_option(layers[at], rng), *layers[at + 1 :])
+
+    def _change_all(self, layers: moves.Layers, rng) -> moves.Layers:
+        old = _pick(layers, rng)
+        new = _other_option(old, rng)
+        return tuple(new if layer == old else layer for layer in layers)
+
+    def _rearrange(self, layers: moves.Layers, rng) -> moves.Layers:
+        return moves.mutate(layers, tuple(sorted({*layers, *self.primitives})), rng)
+
+    def _fitted(self, layers: moves.Layers, rng) -> OptionPattern:
+        """The layers without as many options, taken back in random order, as it needs to be valid."""
+        pattern = OptionPattern(layers)
+        while not layer_options.is_valid(pattern):
+            worn = _pick(sorted({layer for layer in pattern.layers if layer not in self.primitives}), rng)
+            pattern = OptionPattern(tuple(_plain(x) if x == worn else x for x in pattern.layers))
+        return pattern
+
+
+def _plain(layer: str) -> str:
+    return layer_options.read(layer).primitive
+
+
+def _other_option(layer: str, rng) -> str:
+    """The layer with another value of one of its options; itself if that contradicts the other options."""
+    old = layer_options.read(layer)
+    option = _pick(OPTIONS[old.primitive], rng)
+    value = _pick([value for value in option.values if value != old[option.key]], rng)
+    new = layer_options.build(old.primitive, {**old.chosen, option.key: value})
+    return layer if layer_options.contradiction(new) else str(new)
+
+
+def _pick(choices, rng):
+    return choices[int(rng.integers(len(choices)))]
