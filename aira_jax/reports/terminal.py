@@ -18,6 +18,7 @@ from rich.text import Text
 from aira_jax.reports.numbers import AXES, number, seconds, spent_of
 from aira_jax.reports.text import one_line
 from aira_jax.search.journal import Observer
+from aira_jax.search.run import RESUMABLE
 from aira_jax.search.tree import Node, NodeStatus, Tree
 
 LAST_NODES = 5
@@ -33,7 +34,7 @@ def observer(run_dir: Path, console: Console | None = None) -> Observer:
 
 
 class PlainLog:
-    """One line per committed node, warning and stop."""
+    """One line per committed node, warning and stop; why a search stopped unfinished, its caller says at the end."""
 
     def __init__(self, console: Console, log: Path):
         self._console, self._log, self._seen_run = console, log, False
@@ -44,7 +45,7 @@ class PlainLog:
             self._line(f"{title(tree.run)}  log {self._log}")
         if record["kind"] == "node":
             self._line(node_line(tree.nodes[record["node"]], tree))
-        elif note := note_line(record):
+        elif not (record["kind"] == "stop" and record["reason"] in RESUMABLE) and (note := note_line(record)):
             self._line(note)
 
     def close(self) -> None:

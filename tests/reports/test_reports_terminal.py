@@ -57,6 +57,16 @@ def test_without_a_terminal_every_node_is_one_line(small_run):
     assert lines[-1] == "stopped (steps): 15 of 15 steps used"
 
 
+@pytest.mark.parametrize("reason, lines", [("auth", 0), ("interrupt", 0), ("steps", 1)])
+def test_why_a_search_stopped_unfinished_is_left_to_its_caller(small_run, reason, lines):
+    console = screen(terminal=False)
+    observer = PlainLog(console, small_run / "events.jsonl")
+    tree = play(observer, small_run, upto=3)
+    before = len(console.file.getvalue().splitlines())
+    observer.on_record({"kind": "stop", "reason": reason, "detail": "as it was"}, tree)
+    assert len(console.file.getvalue().splitlines()) == before + lines
+
+
 def test_with_a_terminal_there_is_a_live_view(small_run):
     observer = terminal.observer(small_run, screen())
     assert isinstance(observer, LiveView)
