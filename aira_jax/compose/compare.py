@@ -15,10 +15,9 @@ import numpy as np
 
 from aira_jax.compose import voters
 from aira_jax.compose.collect import Collection, Row
+from aira_jax.statistics.bootstrap import LEVEL, SEED, percentiles, resample
 
 MIN_PAIRS = 10  # for a claim
-RESAMPLES = 10_000
-LEVEL = 0.05
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -247,10 +246,7 @@ def _verdict(pairs: int, low: float, high: float, p: float) -> str:
 
 def bootstrap(values: Sequence[float], statistic: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
     """Percentile 95 % interval over resampled values (seed 0). `statistic` reduces the last axis."""
-    x = np.asarray(values, float)
-    rows = np.random.default_rng(0).integers(0, len(x), (RESAMPLES, len(x)))
-    low, high = np.quantile(statistic(x[rows]), [LEVEL / 2, 1 - LEVEL / 2])
-    return float(low), float(high)
+    return percentiles(statistic(resample(values, np.random.default_rng(SEED))))
 
 
 def wilcoxon(values: Sequence[float]) -> float:
