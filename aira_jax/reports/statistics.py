@@ -13,7 +13,7 @@ from typing import Any
 
 from aira_jax.reports import page_frame
 from aira_jax.statistics import tables
-from aira_jax.statistics.contrasts import Contrast
+from aira_jax.statistics.contrasts import Contrast, Measure
 from aira_jax.statistics.published import SOURCE
 from aira_jax.statistics.summary import Summary
 from aira_jax.statistics.table import Table
@@ -70,7 +70,7 @@ def write(summary: Summary, contrasts: Sequence[Contrast], folder: str | os.Path
         (folder / MARKDOWN).write_text("\n".join(table.to_markdown() for table in shown), encoding="utf-8")
         plots = statistics_figures.write(summary, folder / PLOTS)
         (folder / NUMBERS).write_text(json.dumps(to_json(summary, made), indent=1) + "\n", encoding="utf-8")
-        (folder / REPORT).write_text(render(summary, shown, _pictures(plots)), encoding="utf-8")
+        (folder / REPORT).write_text(render(summary, contrasts, shown, _pictures(plots)), encoding="utf-8")
     except OSError as error:
         raise ValueError(f"{error.filename or folder}: {error.strerror}: choose another folder with --out") from error
     return Written(folder / REPORT, files, plots)
@@ -95,7 +95,9 @@ def to_json(summary: Summary, made: Sequence[Table]) -> dict[str, Any]:
     }
 
 
-def render(summary: Summary, shown: Sequence[Table], pictures: Mapping[str, Picture]) -> str:
+def render(
+    summary: Summary, contrasts: Sequence[Contrast], shown: Sequence[Table], pictures: Mapping[str, Picture]
+) -> str:
     """The HTML, the same text for the same runs."""
     css = page_frame.asset("report.css") + page_frame.asset("statistics.css")
     return page_frame.template("statistics.html.j2").render(
@@ -103,7 +105,7 @@ def render(summary: Summary, shown: Sequence[Table], pictures: Mapping[str, Pict
         study=summary.study,
         tables={table.name: table for table in shown},
         pictures=pictures,
-        headline=headline(summary, shown),
+        headline=headline(summary, contrasts),
         intervals=tables.intervals(summary),
         source=SOURCE,
         style=css,
@@ -111,19 +113,20 @@ def render(summary: Summary, shown: Sequence[Table], pictures: Mapping[str, Pict
     )
 
 
-def headline(summary: Summary, shown: Sequence[Table]) -> str:
-    """The one sentence that a reader should take home."""
-    comparisons = next((table for table in shown if table.name == "comparisons"), None)
+def headline(summary: Summary, contrasts: Sequence[Contrast]) -> str:
+    """What a reader should take home: every agent against every control, by the widest measure that there is."""
     study = summary.study
     if not study.controls:
         return "No control ran here, so nothing shows what the language models add: run one (agent=control.random)."
     if len(study.controls) == len(study.agents):
         return "Only controls ran here: these figures are the floor that a language model has to beat."
-    claims = [row for row in comparisons.rows if row[-1].endswith("is better")] if comparisons else []
-    if not claims:
-        return "No difference between an agent and a control is shown by these runs."
-    told = "; ".join(f"{row[-1]} ({row[3]}, {row[2]})" for row in claims[:4])
-    return f"Agents against controls: {told}{'; ...' if len(claims) > 4 else ''}."
+    first = {(c.a, c.b): c for c in reversed(contrasts) if c.b in study.controls and c.measure is not Measure.VSR}
+    told = [f"{c.a} against {c.b}: {c.verdict} ({c.measure}, {_on(c)})" for c in reversed(first.values())]
+    return f"{'; '.join(told)}." if told else "No agent and control ran a task in common."
+
+
+def _on(contrast: Contrast) -> str:
+    return contrast.tasks[0].label if len(contrast.tasks) == 1 else f"{len(contrast.tasks)} tasks"
 
 
 def _pictures(plots: Mapping[str, tuple[Path, Path]]) -> dict[str, Picture]:

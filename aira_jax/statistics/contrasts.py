@@ -16,6 +16,15 @@ from aira_jax.statistics.tasks import TaskFacts
 MIN_RUNS = 10  # of either agent, for a claim
 
 
+class Verdict(enum.StrEnum):
+    """What the interval of a difference allows to say of the first agent."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    OPEN = "no difference shown"
+    FEW = f"no claim: fewer than {MIN_RUNS} runs on a task"
+
+
 class Measure(enum.StrEnum):
     NS = "normalised score"
     VSR = "valid submission rate"
@@ -35,7 +44,7 @@ class Contrast:
     runs_b: int
     steps_a: float
     steps_b: float
-    verdict: str
+    verdict: Verdict
 
 
 def contrasts(summary: Summary, pairs: Iterable[tuple[str, str]] = ()) -> tuple[Contrast, ...]:
@@ -96,13 +105,13 @@ def _contrast(summary: Summary, a: str, b: str, tasks: list[TaskFacts], measure:
         difference,
         *(sum(map(len, side)) for side in sides),
         *(sum(row.nodes for row in found) / len(found) for found in rows),
-        verdict=_verdict(difference, fewest, a, b),
+        verdict=_verdict(difference, fewest),
     )
 
 
-def _verdict(difference: Estimate, fewest: int, a: str, b: str) -> str:
+def _verdict(difference: Estimate, fewest: int) -> Verdict:
     if fewest < MIN_RUNS:
-        return f"no claim: {fewest} runs on a task, {MIN_RUNS} are needed"
+        return Verdict.FEW
     if difference.low > 0:
-        return f"{a} is better"
-    return f"{b} is better" if difference.high < 0 else "no difference shown"
+        return Verdict.BETTER
+    return Verdict.WORSE if difference.high < 0 else Verdict.OPEN

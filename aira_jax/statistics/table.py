@@ -16,7 +16,7 @@ _FORMULA = ("=", "+", "-", "@")  # with these a spreadsheet takes a text for a f
 
 
 class Form(enum.StrEnum):
-    """How a value is written. The first three are texts or counts; ESTIMATE and DIFFERENCE have an interval."""
+    """How a value is written. From ESTIMATE on it is an Estimate, written with its interval."""
 
     TEXT = "text"
     LONG = "long"  # may take several lines
@@ -27,12 +27,14 @@ class Form(enum.StrEnum):
     SECONDS = "seconds"
     USD = "usd"
     ESTIMATE = "estimate"
-    PERCENT = "percent"  # an estimate of a rate
+    MEASURED = "measured"  # in the task's own metric, with more digits
+    PERCENT = "percent"  # of a rate
     DIFFERENCE = "difference"
 
 
 _TEXTS = (Form.TEXT, Form.LONG)
-_ESTIMATES = (Form.ESTIMATE, Form.PERCENT, Form.DIFFERENCE)
+_ESTIMATES = (Form.ESTIMATE, Form.MEASURED, Form.PERCENT, Form.DIFFERENCE)
+_DIGITS = {Form.ESTIMATE: ".3f", Form.MEASURED: ".4f", Form.DIFFERENCE: "+.4f"}
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def _estimate(value: Estimate, form: Form) -> str:
     def show(x: float) -> str:
         if form is Form.PERCENT:
             return f"{100 * x:.0f}"
-        return f"{x:+.3f}" if form is Form.DIFFERENCE else f"{x:.3f}"
+        return f"{x:{_DIGITS[form]}}"
 
     unit = " %" if form is Form.PERCENT else ""
     interval = "" if value.low is None else f" [{show(value.low)}, {show(value.high)}]"

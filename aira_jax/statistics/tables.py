@@ -52,9 +52,9 @@ def scores(summary: Summary) -> Table:
         Column("runs", "runs", Form.COUNT),
         Column("valid", "valid", Form.COUNT),
         Column("VSR", "vsr", Form.PERCENT),
-        Column("test", "test", Form.ESTIMATE),
-        Column("best found", "best_test", Form.ESTIMATE),
-        Column("validation", "validation", Form.ESTIMATE),
+        Column("test", "test", Form.MEASURED),
+        Column("best found", "best_test", Form.MEASURED),
+        Column("validation", "validation", Form.MEASURED),
     )
     rows = tuple(
         (c.task.label, c.agent, c.runs, c.valid, c.vsr, c.test, c.best_test, c.validation) for c in summary.cells
@@ -114,8 +114,8 @@ def table_4(summary: Summary) -> Table:
         Column("runs", "runs", Form.COUNT),
         Column("NS", "ns", Form.ESTIMATE),
         Column("NS, observed worst", "ns_observed", Form.ESTIMATE),
-        Column("published NS", "published", Form.SCORE),
-        Column("published ±", "published_plus_minus", Form.SCORE),
+        Column("published NS", "published", Form.NUMBER),
+        Column("published ±", "published_plus_minus", Form.NUMBER),
     )
     rows = tuple(
         (g.dataset, g.setup, g.kind, g.agents, g.runs, g.ns, g.ns_observed,
@@ -135,7 +135,7 @@ def gaps(summary: Summary) -> Table:
         Column("task", "task"),
         Column("agent", "agent"),
         Column("valid", "valid", Form.COUNT),
-        Column("generalisation gap", "generalisation_gap", Form.ESTIMATE),
+        Column("generalisation gap", "generalisation_gap", Form.MEASURED),
         Column("good nodes", "good", Form.COUNT),
         Column("tested", "tested", Form.COUNT),
         Column("coverage", "coverage", Form.RATE),
@@ -160,15 +160,15 @@ def comparisons(found: Iterable[Contrast]) -> Table:
         Column("on", "tasks"),
         Column("measure", "measure"),
         Column("difference", "difference", Form.DIFFERENCE),
+        Column("the first is", "verdict"),
         Column("runs", "runs_a", Form.COUNT),
-        Column("runs against", "runs_b", Form.COUNT),
-        Column("steps per run", "steps_a", Form.NUMBER),
-        Column("steps against", "steps_b", Form.NUMBER),
-        Column("verdict", "verdict"),
+        Column("against", "runs_b", Form.COUNT),
+        Column("steps a run", "steps_a", Form.NUMBER),
+        Column("against", "steps_b", Form.NUMBER),
     )
     rows = tuple(
         (c.a, c.b, c.tasks[0].label if len(c.tasks) == 1 else f"{len(c.tasks)} tasks", c.measure, c.difference,
-         c.runs_a, c.runs_b, round(c.steps_a, 1), round(c.steps_b, 1), c.verdict)
+         c.verdict, c.runs_a, c.runs_b, round(c.steps_a, 1), round(c.steps_b, 1))
         for c in found
     )  # fmt: skip
     note = (
