@@ -117,6 +117,13 @@ def finish(folder: Path, **values: object) -> store.Meta:
     return meta
 
 
+def relabel(folder: Path, **values: object) -> None:
+    """Replaces fields of a finished data set's meta.json, for example its label, or a seed that must not be known."""
+    path = folder / store.META
+    meta = dataclasses.replace(store.Meta(**json.loads(path.read_text())), **values)
+    path.write_text(json.dumps(dataclasses.asdict(meta), indent=1, default=_plain) + "\n")
+
+
 def _rows(folder: Path) -> int:
     pairs = folder / "pairs.npy"
     return len(np.load(pairs, "r")) if pairs.exists() else len(np.load(folder / "offsets.npy", "r")) - 1
