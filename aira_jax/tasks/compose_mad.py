@@ -54,17 +54,17 @@ def evaluate(space: PatternSpace, argv: Sequence[str] | None = None) -> int:
 
 
 def train_and_score(
-    architecture: str, *, data_dir: str | Path = "data", seed: int = 0, cache_dir: str | Path = ".cache"
+    architecture: str | Pattern, *, data_dir: str | Path = "data", seed: int = 0, cache_dir: str | Path = ".cache"
 ) -> float:
     """An agent's own measurement: trains a pattern on the train rows, scores it on the validation rows.
 
-    Needs validation labels in `data_dir`, which are there only when the search is steered by what candidates measure
+    A text is read as a pattern without options. Needs validation labels in `data_dir`, which are there only when the search is steered by what candidates measure
     themselves. Results are kept in `cache_dir`, since the evaluator's own cache is out of an agent's reach. Returns the
     mean accuracy in [0, 1]. Raises PatternError, EvaluatorError or CandidateError.
     """
     from aira_jax.tasks import mad_data
 
-    pattern = patterns.parse(architecture)
+    pattern = patterns.parse(architecture) if isinstance(architecture, str) else architecture
     data, profile = mad_data.read_self_reported(Path(data_dir))
     return _train(pattern, profile, data, seed, evaluation.Split.VALIDATION, cache_dir=Path(cache_dir)).value
 
