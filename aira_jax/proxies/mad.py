@@ -12,9 +12,8 @@ import enum
 import functools
 import hashlib
 import inspect
+import io
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from aira_jax import choices
+from aira_jax.proxies.cache import write_atomically
 from aira_jax.proxies.mad_rows import DRAWS, SHIFTED, Draw, require
 from aira_jax.proxies.mad_rows import IGNORED as IGNORED
 
@@ -131,17 +131,10 @@ def generate(task: str, split: Split | str, n: int, seed: int = DEFAULT_SEED, *,
 
 def save(path: Path, data: Dataset) -> None:
     """Writes train_x, train_y, train_probe, test_x, ... to an .npz file, in one step. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {f"{split}_{part}": array for split in Split for part, array in vars(getattr(data, split)).items()}
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-        try:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    write_atomically(path, content.getvalue())
 
 
 def split_validation(rows: Rows) -> tuple[Rows, Rows]:

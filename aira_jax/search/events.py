@@ -15,8 +15,8 @@ import os
 import re
 import shutil
 import socket
-import tempfile
 import time
+import uuid
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -180,9 +180,9 @@ class Blobs:
     def _write(self, target: Path, data: bytes) -> None:
         try:
             self.folder.mkdir(exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=self.folder, prefix=".")
+            temporary = self.folder / f".{uuid.uuid4().hex}"
             try:
-                with os.fdopen(descriptor, "wb") as file:
+                with temporary.open("xb") as file:
                     file.write(data)
                     file.flush()
                     if self._fsync:
@@ -190,7 +190,7 @@ class Blobs:
                 os.replace(temporary, target)
             except OSError:
                 with contextlib.suppress(OSError):
-                    os.unlink(temporary)
+                    temporary.unlink()
                 raise
             if self._fsync:
                 _sync_folder(self.folder)

@@ -62,6 +62,18 @@ def test_a_failed_computation_leaves_neither_result_nor_claim(tmp_path):
     assert not results.path(KEY).with_suffix(".claim").exists()
 
 
+def test_a_written_file_is_as_open_as_the_umask_says_and_a_failed_one_leaves_nothing(tmp_path):
+    before = os.umask(0o027)
+    try:
+        cache.write_atomically(tmp_path / "table", b"rows")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "table").stat().st_mode & 0o777 == 0o640
+    with pytest.raises(TypeError):
+        cache.write_atomically(tmp_path / "table", "no bytes")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("table", b"rows")]
+
+
 def test_two_processes_compute_a_key_once(tmp_path):
     first, second = worker(tmp_path, 0.5), worker(tmp_path, 0.5)
     outputs = [process.communicate(timeout=60)[0] for process in (first, second)]
