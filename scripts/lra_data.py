@@ -11,21 +11,18 @@ python scripts/lra_data.py --check=D                                            
 The same command on a finished folder verifies and keeps it. --digest prints one JSON object of hashes as last line.
 """
 
-import dataclasses
-from pathlib import Path
-
 from absl import flags
 
 from aira_jax import cli
-from lra.data import build, listops_build, store
+from lra.data import build
 
 _TASK = flags.DEFINE_enum_class("task", None, build.Task, "Whose data to make.")
-_OUT = flags.DEFINE_string("out", None, "Folder to write; made complete or not at all.")
 _CHECK = flags.DEFINE_string("check", None, "Folder to verify; nothing is made.")
-_DIGEST = flags.DEFINE_bool("digest", False, "Print the hash of each split; without --out nothing is written.")
-_REBUILD = flags.DEFINE_bool("rebuild", False, "Replace the data set that --out holds.")
-_TSV = flags.DEFINE_string("tsv", None, "listops: folder for basic_{train,val,test}.tsv, written in addition.")
-_PARENS = flags.DEFINE_bool("parens", False, "listops: --tsv in the published form with parentheses.")
+flags.DEFINE_string("out", None, "Folder to write; made complete or not at all.")
+flags.DEFINE_bool("digest", False, "Print the hash of each split; without --out nothing is written.")
+flags.DEFINE_bool("rebuild", False, "Replace the data set that --out holds.")
+flags.DEFINE_string("tsv", None, "listops: folder for basic_{train,val,test}.tsv, written in addition.")
+flags.DEFINE_bool("parens", False, "listops: --tsv in the published form with parentheses.")
 flags.DEFINE_enum_class("profile", build.Profile.OFFICIAL, build.Profile, "listops: distribution and sizes.")
 flags.DEFINE_integer("seed", 0, "Seed of generated rows, and of the carving of validation (text).")
 flags.DEFINE_bool("skip_bad", False, "retrieval: count and skip malformed rows instead of stopping.")
@@ -51,24 +48,11 @@ for _names, _help in {
 def main(argv):
     del argv
     if _CHECK.value is not None:
-        dataset = store.open(_CHECK.value)
-        build.check(dataset)
-        return print(f"{build.summary(dataset)}: counts and hashes agree")
+        return print(build.checked(_CHECK.value))
     if _TASK.value is None:
         raise ValueError(f"--task is needed: one of {', '.join(build.Task)} (or --check=DIR)")
-    names = {field.name for field in dataclasses.fields(build.Request)}
-    values = {name: flags.FLAGS[name].value for name in names}
-    request = build.Request(**values | {"jsonl": tuple(values["jsonl"])})
-    if _OUT.value is None:
-        if not _DIGEST.value:
-            raise ValueError("--out=DIR is needed (or --digest, to print hashes alone)")
-        return print(build.digest_line(build.digests(request)))
-    dataset = build.make(request, Path(_OUT.value), _REBUILD.value)
-    print(build.summary(dataset))
-    if _TSV.value is not None:
-        listops_build.write_tsv(dataset, Path(_TSV.value), _PARENS.value)
-    if _DIGEST.value:
-        print(build.digest_line(build.digests_of(dataset)))
+    values = flags.FLAGS.flag_values_dict()
+    print(*build.deliver(build.request_of(values), build.delivery_of(values)), sep="\n")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lra.data import listops, listops_build, needle, recall, retrieval, store, text
 
@@ -77,6 +78,17 @@ class Request:
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
+@dataclasses.dataclass(frozen=True)
+class Delivery:
+    """What becomes of the rows: a folder `out`, tab-separated files in `tsv`, hashes (`digest`)."""
+
+    out: str | None = None
+    digest: bool = False
+    rebuild: bool = False
+    tsv: str | None = None
+    parens: bool = False
+
+
 _SIZE_FLAGS = ("train", "validation", "test")
 _LISTOPS_FLAGS = ("max_depth", "max_args", "min_length", "max_length")
 _FLAGS = {
@@ -100,6 +112,36 @@ def make(request: Request, out: Path, rebuild: bool = False) -> store.Dataset:
             return dataset
     _MAKERS[request.task](request, out, rebuild)
     return store.open(out, request.task)
+
+
+def request_of(values: Mapping[str, Any]) -> Request:
+    """The request of flags, by the names of its fields."""
+    chosen = {field.name: values[field.name] for field in dataclasses.fields(Request)}
+    return Request(**chosen | {"jsonl": tuple(chosen["jsonl"])})
+
+
+def delivery_of(values: Mapping[str, Any]) -> Delivery:
+    """The delivery of flags, by the names of its fields."""
+    return Delivery(**{field.name: values[field.name] for field in dataclasses.fields(Delivery)})
+
+
+def deliver(request: Request, delivery: Delivery) -> list[str]:
+    """Makes what was asked for; returns the lines to print. Errors: ValueError as `make` and `digests`."""
+    if delivery.out is None:
+        if not delivery.digest:
+            raise ValueError("--out=DIR is needed (or --digest, to print hashes alone)")
+        return [digest_line(digests(request))]
+    dataset = make(request, Path(delivery.out), delivery.rebuild)
+    if delivery.tsv is not None:
+        listops_build.write_tsv(dataset, Path(delivery.tsv), delivery.parens)
+    return [summary(dataset), *([digest_line(digests_of(dataset))] if delivery.digest else [])]
+
+
+def checked(folder: str) -> str:
+    """Verifies the data set in `folder`; returns what it is. Errors: ValueError naming the split."""
+    dataset = store.open(folder)
+    check(dataset)
+    return f"{summary(dataset)}: counts and hashes agree"
 
 
 def digests(request: Request) -> dict[str, str]:
