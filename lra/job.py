@@ -1,4 +1,4 @@
-"""What a training run is asked to do, and what it reports. Both are JSON data; this module imports no array library."""
+"""What a training run is asked to do, and what it reports. Both are JSON data; this module does not import jax."""
 
 import dataclasses
 import enum
@@ -11,6 +11,7 @@ from aira_jax import choices
 from lra import contract, designs
 from lra import globals as lra_globals
 from lra import settings as lra_settings
+from lra.data import store
 from lra.settings import Settings
 
 
@@ -49,14 +50,15 @@ class Rule:
 class Recipe:
     """What people's recipes need beyond the settings; never a candidate's choice.
 
-    `factors` multiply (see `lra.schedule`). `grad_clip` bounds the global norm. `epochs` replaces num_train_steps,
-    rounded up, once the rows are known.
+    `factors` multiply (see `lra.schedule`). `grad_clip` bounds the global norm. `epochs` and `warmup_epochs` replace
+    num_train_steps and warmup, rounded up, once the rows are known.
     """
 
     factors: str = "constant * linear_warmup"
     decay: Decay = Decay.NONE
     grad_clip: float | None = None
     epochs: float | None = None
+    warmup_epochs: float | None = None
     beta2: float = 0.98
     epsilon: float = 1e-9
     rules: tuple[Rule, ...] = ()
@@ -132,6 +134,20 @@ class Job:
             "warnings": tuple(values["warnings"]),
         }
         return cls(**{**values, **typed})
+
+
+def data_command(task: str, profile: str) -> str:
+    """The command, without --out, that makes the data of a task in the size of a profile."""
+    flags = "".join(f" --{key}={value}" for key, value in lra_settings.profile(task, profile).data.items())
+    return store.build_command(task) + flags
+
+
+def need_data(task: str, profile: str, data: Path) -> None:
+    """Raises ValueError with the command that makes the data when no complete data set lies at `data`."""
+    if (data / store.META).is_file():
+        return
+    what = f"holds no complete data set (no {store.META})" if data.exists() else "does not exist"
+    raise ValueError(f"{data} {what}. Make it with\n    {data_command(task, profile)} --out={data}")
 
 
 def model_path(model: str) -> Path | None:
@@ -253,6 +269,8 @@ def make_job(
     overrides = {key: value for key, value in (overrides or {}).items() if value is not None}
     settings = settings.replace(**overrides)
     problems = lra_settings.check(settings, task, profile_name=profile, chosen={})
+    if problems.errors:
+        raise ValueError("; ".join(problems.errors))
     warnings += [warning for warning in problems.warnings if warning not in warnings]
     return Job(
         *(task, Path(data), model, settings, profile, Path(workdir), dict(options or {})),

@@ -4,6 +4,7 @@ Defaults and the ranges that agents explored: arXiv 2605.15871, tables 12 and 13
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -247,6 +248,7 @@ def check(
     exempt = profile(task, profile_name).exempt
     bounded = {key: word for key, word in chosen.items() if key not in exempt}
     errors = [_outside(word, getattr(settings, key), key, BOUNDS[key]) for key, word in bounded.items()]
+    errors += [_impossible(key, getattr(settings, key)) for key in FIELDS if key not in bounded]
     if rows is not None and settings.batch_size > rows:
         errors.append(f"batch_size = {settings.batch_size} exceeds the {rows} rows of train: choose a smaller one")
     if devices is not None and settings.batch_size % devices:
@@ -267,6 +269,14 @@ def _outside(word: str, value: float, key: str, bounds: tuple[float, float]) -> 
         return None
     also = " or 0" if key == "weight_decay" else ""
     return f"{word} = {value:g} is outside [{low:g}, {high:g}]{also} ({SOURCE}): choose a value inside"
+
+
+def _impossible(key: str, value: float) -> str | None:
+    """For settings without bounds: counts are positive, the seed and rates are not negative."""
+    least = 0 if key in ("random_seed", "learning_rate", "weight_decay") else 1
+    if math.isfinite(value) and value >= least:
+        return None
+    return f"{key} = {value:g} must be at least {least}"
 
 
 def _doubts(settings: Settings) -> list[str]:

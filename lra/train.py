@@ -21,14 +21,14 @@ from lra.checkpoints import Checkpoints
 from lra.clock import Clock
 from lra.data import store
 from lra.failures import CandidateFault, Kind
-from lra.job import Accuracies, Job, Report, ScoreParams
+from lra.job import Accuracies, Job, Report, ScoreParams, need_data
 from lra.loop import Interrupted, Loop
 from lra.metrics_log import FULL, MetricsLog, OnRow
 from lra.rows import Rows, select
 from lra.state import State
 from lra.steps import Programs, Steps, Trained
 
-__all__ = ["Interrupted", "predict", "run"]
+__all__ = ["Interrupted", "check", "predict", "run"]
 
 
 def run(job: Job, *, on_row: OnRow | None = None) -> Report:
@@ -37,16 +37,19 @@ def run(job: Job, *, on_row: OnRow | None = None) -> Report:
     Raises: CandidateFault where the model is to blame; ValueError for bad data, workdir or checkpoints; Interrupted.
     """
     started = time.perf_counter()
-    dataset = store.open(job.data, job.task)
-    dataset.verify()
-    rows = select(dataset, job)
-    job = _resolved(job, rows)
-    workdir.prepare(job, job.identity(dataset.meta.sha256))
-    net = _model(job)
-    probe = model.probe(net, job.task, job.settings)
+    job, rows = _opened(job)
+    workdir.prepare(job, job.identity(rows.dataset.meta.sha256))
     with memory.blamed():
-        programs = Steps(job, net, tuple(jax.local_devices())).compile()
-        return _train(job, rows, programs, probe.params, on_row or (lambda row: None), started)
+        programs, params = _compiled(job)
+        return _train(job, rows, programs, params, on_row or (lambda row: None), started)
+
+
+def check(job: Job) -> dict[str, Any]:
+    """Everything before the first update, and nothing written: {"params", "preflight", "warnings"}. Raises as `run`."""
+    job, _ = _opened(job)
+    with memory.blamed():
+        programs, params = _compiled(job)
+    return {"params": params, "preflight": dataclasses.asdict(programs.preflight), "warnings": list(job.warnings)}
 
 
 def predict(trained: Trained, split: store.Split) -> np.ndarray:
@@ -57,12 +60,28 @@ def predict(trained: Trained, split: store.Split) -> np.ndarray:
     return logits_NC
 
 
+def _opened(job: Job) -> tuple[Job, Rows]:
+    need_data(job.task, job.profile, job.data)
+    dataset = store.open(job.data, job.task)
+    dataset.verify()
+    rows = select(dataset, job)
+    return _resolved(job, rows), rows
+
+
+def _compiled(job: Job) -> tuple[Programs, int]:
+    """The job's programs, and how many parameters its model has."""
+    kind = model.named(job.model, job.task) if job.path is None else model.load(job.path, job.task)
+    net = model.build(kind, job.task, job.settings, job.options)
+    probe = model.probe(net, job.task, job.settings)
+    return Steps(job, net, tuple(jax.local_devices())).compile(), probe.params
+
+
 def _resolved(job: Job, rows: Rows) -> Job:
     """The job with its number of updates, held against the rows and devices at hand."""
     chosen, info = job.settings, settings.task_info(job.task)
-    if job.recipe.epochs is not None:
-        steps = math.ceil(job.recipe.epochs * len(rows.train) / chosen.batch_size)
-        chosen = chosen.replace(num_train_steps=steps)
+    epochs = {"num_train_steps": job.recipe.epochs, "warmup": job.recipe.warmup_epochs}
+    updates = len(rows.train) / chosen.batch_size
+    chosen = chosen.replace(**{key: max(1, math.ceil(n * updates)) for key, n in epochs.items() if n is not None})
     found = (rows.dataset.meta.vocab, rows.dataset.meta.classes)
     if found != (info.vocab, info.classes):
         raise ValueError(f"{job.data}: vocabulary and classes {found}, {job.task} has {(info.vocab, info.classes)}")
@@ -71,11 +90,6 @@ def _resolved(job: Job, rows: Rows) -> Job:
     if problems.errors:
         raise CandidateFault(Kind.CONFIG, "; ".join(problems.errors), problems=list(problems.errors))
     return dataclasses.replace(job, settings=chosen, warnings=(*job.warnings, *reporting.doubts(job, rows)))
-
-
-def _model(job: Job) -> Any:
-    kind = model.named(job.model, job.task) if job.path is None else model.load(job.path, job.task)
-    return model.build(kind, job.task, job.settings, job.options)
 
 
 def _train(job: Job, rows: Rows, programs: Programs, params: int, on_row: OnRow, started: float) -> Report:

@@ -11,6 +11,7 @@ from lra import dual_encoder
 from lra.designs.mega import model as mega
 from lra.designs.s5 import model as s5
 from lra.encoders import mamba2, transformer
+from lra.published import PUBLISHED_SIZES
 
 
 class LruEncoder(s5.CustomEncoder):
@@ -63,14 +64,6 @@ TASKS = {
     "listops": {"vocab_size": 17, "num_classes": 10},
     "text": {"vocab_size": 257, "num_classes": 2},
     "retrieval": {"vocab_size": 257, "num_classes": 2},
-}
-PUBLISHED_SIZES: dict[tuple[str, str], dict[str, int]] = {
-    ("s5", "listops"): {"emb_dim": 128, "num_layers": 8},
-    ("s5", "text"): {"emb_dim": 256, "num_layers": 6},
-    ("s5", "retrieval"): {"emb_dim": 128, "num_layers": 6},
-    ("mega", "listops"): {"emb_dim": 80, "num_layers": 6, "mlp_dim": 160},
-    ("mega", "text"): {"emb_dim": 128, "num_layers": 4, "mlp_dim": 256},
-    ("mega", "retrieval"): {"emb_dim": 128, "num_layers": 6, "mlp_dim": 256},
 }
 
 
