@@ -14,7 +14,7 @@ from pathlib import Path
 from aira_jax import patterns
 from aira_jax.controls.trials import Method, Options, Region, Trial
 from aira_jax.patterns import Pattern, PatternError
-from aira_jax.tasks.evaluation import SubmissionError
+from aira_jax.tasks.evaluation import Arguments, Stage, SubmissionError
 
 SUBMISSION = "submission.csv"
 COLUMN = "architecture"
@@ -187,6 +187,15 @@ class PatternSpace:
             return dataclasses.replace(self, min_layers=1).pattern(files)
         except SubmissionError:
             return None
+
+
+def require_one_stage(arguments: Arguments) -> None:
+    """Raises SubmissionError for a stage that makes sense only where the submission is code."""
+    if arguments.stage is not Stage.ALL:
+        raise SubmissionError(
+            f"--stage={arguments.stage}: this task's submission is data, not code, so that training and scoring are "
+            "one step: use --stage=all"
+        )
 
 
 def scaled(preset, pattern: Pattern):

@@ -12,10 +12,11 @@ from aira_jax import patterns
 from aira_jax.patterns import Pattern
 from aira_jax.proxies import fidelity
 from aira_jax.tasks import compose_result, evaluation, preparation
-from aira_jax.tasks.compose import SUBMISSION, PatternSpace, scaled
+from aira_jax.tasks.compose import SUBMISSION, PatternSpace, require_one_stage, scaled
 from aira_jax.tasks.evaluation import Arguments, Score
 
 if TYPE_CHECKING:
+    from aira_jax.proxies.result import ProxyResult
     from aira_jax.tasks.mad_data import Data
 
 METRIC = "Accuracy"
@@ -25,7 +26,20 @@ PROFILES = tuple(fidelity.PRESETS)
 
 def prepare(argv: Sequence[str] | None = None) -> int:
     """prepare.py: writes what the agent may see. MAD is generated, so nothing is read."""
+    write_agent(preparation.parse(argv, profiles=PROFILES))
+    return 0
+
+
+def evaluate_prepare(argv: Sequence[str] | None = None) -> int:
+    """evaluate_prepare.py: writes the labels of one split, which only the evaluator may see."""
     arguments = preparation.parse(argv, profiles=PROFILES)
+    write_labels(arguments)
+    preparation.copy_submission(arguments, SUBMISSION)
+    return 0
+
+
+def write_agent(arguments: preparation.Arguments, part: str = "") -> None:
+    """What the agent may see of MAD; `part` names its folder where a task has several data sets."""
     from aira_jax.tasks import mad_data
 
     mad_data.write_agent(
@@ -33,19 +47,16 @@ def prepare(argv: Sequence[str] | None = None) -> int:
         profile=arguments.profile,
         seed=preparation.data_seed(PUBLIC_SEED),
         self_reported=arguments.self_reported,
+        part=part,
     )
-    return 0
 
 
-def evaluate_prepare(argv: Sequence[str] | None = None) -> int:
-    """evaluate_prepare.py: writes the labels of one split, which only the evaluator may see."""
-    arguments = preparation.parse(argv, profiles=PROFILES)
+def write_labels(arguments: preparation.Arguments, part: str = "") -> None:
+    """The labels of one split."""
     from aira_jax.tasks import mad_data
 
     seed = preparation.data_seed(PUBLIC_SEED)
-    mad_data.write_labels(arguments.mount, profile=arguments.profile, seed=seed, split=arguments.split)
-    preparation.copy_submission(arguments, SUBMISSION)
-    return 0
+    mad_data.write_labels(arguments.mount, profile=arguments.profile, seed=seed, split=arguments.split, part=part)
 
 
 def evaluate(space: PatternSpace, argv: Sequence[str] | None = None) -> int:
@@ -58,44 +69,44 @@ def train_and_score(
 ) -> float:
     """An agent's own measurement: trains a pattern on the train rows, scores it on the validation rows.
 
-    A text is read as a pattern without options. Needs validation labels in `data_dir`, which are there only when the search is steered by what candidates measure
-    themselves. Results are kept in `cache_dir`, since the evaluator's own cache is out of an agent's reach. Returns the
-    mean accuracy in [0, 1]. Raises PatternError, EvaluatorError or CandidateError.
+    A text is read as a pattern without options. Needs validation labels in `data_dir`, which are there only when the
+    search is steered by what candidates measure themselves. Results are kept in `cache_dir`, since the evaluator's own
+    cache is out of an agent's reach. Returns the mean accuracy in [0, 1]. Raises PatternError, EvaluatorError or
+    CandidateError.
     """
     from aira_jax.tasks import mad_data
 
     pattern = patterns.parse(architecture) if isinstance(architecture, str) else architecture
     data, profile = mad_data.read_self_reported(Path(data_dir))
-    return _train(pattern, profile, data, seed, evaluation.Split.VALIDATION, cache_dir=Path(cache_dir)).value
+    result = train(pattern, profile, data, seed, evaluation.Split.VALIDATION, cache_dir=Path(cache_dir))
+    return compose_result.score(result, result.score).value
 
 
 def _score(arguments: Arguments, pattern: Pattern) -> Score:
-    if arguments.stage is not evaluation.Stage.ALL:
-        raise evaluation.SubmissionError(
-            f"--stage={arguments.stage}: this task's submission is data, not code, so that training and scoring are "
-            "one step: use --stage=all"
-        )
-    return _train(pattern, arguments.profile, _data(arguments), arguments.seed, arguments.split)
+    require_one_stage(arguments)
+    result = train(pattern, arguments.profile, data(arguments), arguments.seed, arguments.split)
+    return compose_result.score(result, result.score)
 
 
-def _data(arguments: Arguments) -> "Data":
+def data(arguments: Arguments, part: str = "") -> "Data":
     """The mounted data, or where there are none, the same rows drawn anew."""
     from aira_jax.tasks import mad_data
 
     if arguments.data_dir.exists():
-        return mad_data.read(arguments.data_dir, profile=arguments.profile, split=arguments.split)
+        return mad_data.read(arguments.data_dir, profile=arguments.profile, split=arguments.split, part=part)
     seed = preparation.data_seed(PUBLIC_SEED)
     origin = "the public seed" if seed == PUBLIC_SEED else preparation.HIDDEN_SEED
     print(f"{arguments.data_dir} does not exist: generating the rows from {origin}", file=sys.stderr)
     return mad_data.Data(mad_data.make(arguments.profile, seed), seed)
 
 
-def _train(
+def train(
     pattern: Pattern, profile: str, data: "Data", seed: int, split: evaluation.Split, cache_dir: Path | None = None
-) -> Score:
+) -> "ProxyResult":
+    """Trains and scores a pattern, unless the cache has the result."""
     from aira_jax.proxies import evaluator
 
-    result = evaluator.evaluate(
+    return evaluator.evaluate(
         pattern,
         preset=scaled(fidelity.get(profile), pattern),
         datasets=data.datasets,
@@ -104,4 +115,3 @@ def _train(
         split=split.value,
         cache_dir=cache_dir,
     )
-    return compose_result.score(result, result.score)

@@ -5,7 +5,7 @@ Numpy and jax are imported when they are needed: the static check of a submissio
 
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,11 @@ from aira_jax import patterns
 from aira_jax.patterns import Pattern
 from aira_jax.proxies import text_fidelity
 from aira_jax.tasks import compose_result, evaluation, preparation, text_corpus
-from aira_jax.tasks.compose import SUBMISSION, PatternSpace, scaled
+from aira_jax.tasks.compose import SUBMISSION, PatternSpace, require_one_stage, scaled
 from aira_jax.tasks.evaluation import Arguments, EvaluatorError, Score
 
 if TYPE_CHECKING:
+    from aira_jax.proxies.result import ProxyResult
     from aira_jax.tasks.text_data import Data
 
 METRIC = "Loss"
@@ -27,38 +28,48 @@ PROFILES = tuple(text_fidelity.PRESETS[text_fidelity.Kind.BABISTORIES])
 def prepare(kind: str, argv: Sequence[str] | None = None) -> int:
     """prepare.py: writes what the agent may see. The corpus is found as text_corpus.py says."""
     arguments = preparation.parse(argv, profiles=PROFILES)
-    from aira_jax.tasks import text_data
-
-    def write() -> None:
-        text_data.write_agent(
-            arguments.mount,
-            kind,
-            profile=arguments.profile,
-            seed=preparation.data_seed(PUBLIC_SEED),
-            choice=_choice(kind, arguments.raw),
-            self_reported=arguments.self_reported,
-        )
-
-    return _prepared(write)
+    return preparation.ending(lambda: write_agent(arguments, kind))
 
 
 def evaluate_prepare(kind: str, argv: Sequence[str] | None = None) -> int:
     """evaluate_prepare.py: writes the windows of one split, which only the evaluator may see."""
     arguments = preparation.parse(argv, profiles=PROFILES)
-    from aira_jax.tasks import text_data
 
     def write() -> None:
-        text_data.write_labels(
-            arguments.mount,
-            kind,
-            profile=arguments.profile,
-            seed=preparation.data_seed(PUBLIC_SEED),
-            choice=_choice(kind, arguments.raw),
-            split=arguments.split,
-        )
+        write_labels(arguments, kind)
         preparation.copy_submission(arguments, SUBMISSION)
 
-    return _prepared(write)
+    return preparation.ending(write)
+
+
+def write_agent(arguments: preparation.Arguments, kind: str, part: str = "") -> None:
+    """What the agent may see of a corpus; `part` names its folder where a task has several data sets."""
+    from aira_jax.tasks import text_data
+
+    text_data.write_agent(
+        arguments.mount,
+        kind,
+        profile=arguments.profile,
+        seed=preparation.data_seed(PUBLIC_SEED),
+        choice=_choice(kind, arguments.raw),
+        self_reported=arguments.self_reported,
+        part=part,
+    )
+
+
+def write_labels(arguments: preparation.Arguments, kind: str, part: str = "") -> None:
+    """The windows of one split."""
+    from aira_jax.tasks import text_data
+
+    text_data.write_labels(
+        arguments.mount,
+        kind,
+        profile=arguments.profile,
+        seed=preparation.data_seed(PUBLIC_SEED),
+        choice=_choice(kind, arguments.raw),
+        split=arguments.split,
+        part=part,
+    )
 
 
 def evaluate(space: PatternSpace, kind: str, argv: Sequence[str] | None = None) -> int:
@@ -80,7 +91,8 @@ def train_and_score(
 
     pattern = patterns.parse(architecture)
     data, profile = text_data.read_self_reported(Path(data_dir))
-    return _train(pattern, profile, data, seed, evaluation.Split.VALIDATION, cache_dir=Path(cache_dir)).value
+    result = train(pattern, profile, data, seed, evaluation.Split.VALIDATION, cache_dir=Path(cache_dir))
+    return compose_result.score(result, result.loss).value
 
 
 def _choice(kind: str, raw: Path | None = None) -> text_corpus.Choice:
@@ -91,47 +103,35 @@ def _choice(kind: str, raw: Path | None = None) -> text_corpus.Choice:
     return choice
 
 
-def _prepared(write: Callable[[], None]) -> int:
-    """Runs `write`; what is wrong with the corpus or its settings ends with a message and exit 2."""
-    try:
-        write()
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
 def _score(kind: str, arguments: Arguments, pattern: Pattern) -> Score:
-    if arguments.stage is not evaluation.Stage.ALL:
-        raise evaluation.SubmissionError(
-            f"--stage={arguments.stage}: this task's submission is data, not code, so that training and scoring are "
-            "one step: use --stage=all"
-        )
-    return _train(pattern, arguments.profile, _data(kind, arguments), arguments.seed, arguments.split)
+    require_one_stage(arguments)
+    result = train(pattern, arguments.profile, data(arguments, kind), arguments.seed, arguments.split)
+    return compose_result.score(result, result.loss)
 
 
-def _data(kind: str, arguments: Arguments) -> "Data":
+def data(arguments: Arguments, kind: str, part: str = "") -> "Data":
     """The mounted windows, or where there are none, windows of the corpus that the environment names."""
     from aira_jax.tasks import text_data
 
     if arguments.data_dir.exists():
-        return text_data.read(arguments.data_dir, profile=arguments.profile, split=arguments.split)
+        return text_data.read(arguments.data_dir, profile=arguments.profile, split=arguments.split, part=part)
     print(f"{arguments.data_dir} does not exist: making the windows anew", file=sys.stderr)
     seed = preparation.data_seed(PUBLIC_SEED)
     try:
-        data, _ = text_data.make(kind, arguments.profile, seed, _choice(kind))
+        windows, _ = text_data.make(kind, arguments.profile, seed, _choice(kind))
     except ValueError as error:
         raise EvaluatorError(str(error)) from error
-    return text_data.Data(data, seed)
+    return text_data.Data(windows, seed)
 
 
-def _train(
+def train(
     pattern: Pattern, profile: str, data: "Data", seed: int, split: evaluation.Split, cache_dir: Path | None = None
-) -> Score:
+) -> "ProxyResult":
+    """Trains and scores a pattern, unless the cache has the result."""
     from aira_jax.proxies import evaluator
 
     preset = scaled(text_fidelity.get(data.dataset.corpus["proxy"], profile), pattern)
-    result = evaluator.evaluate(
+    return evaluator.evaluate(
         pattern,
         preset=preset,
         datasets={preset.proxy: data.dataset},
@@ -140,4 +140,3 @@ def _train(
         split=split.value,
         cache_dir=cache_dir,
     )
-    return compose_result.score(result, result.loss)

@@ -6,7 +6,7 @@
     validation_with_labels/  y, probe of the validation rows; manifest.json with the seed: evaluator only
     test_with_labels/        the same, and y of the test rows: evaluator only
 
-Every folder has one .npz file per MAD task.
+Every folder has one .npz file per MAD task. Where a task has several data sets, `part` names the folder of MAD in each.
 """
 
 import dataclasses
@@ -38,21 +38,21 @@ def make(profile: str, seed: int) -> dict[str, mad.Dataset]:
     return {task: mad.make(task, preset.train, preset.test, seed, **preset.fields(task)) for task in preset.tasks}
 
 
-def write_agent(mount: Path, *, profile: str, seed: int, self_reported: bool = False) -> None:
+def write_agent(mount: Path, *, profile: str, seed: int, self_reported: bool = False, part: str = "") -> None:
     """Writes train/, validation/ and test/ into `mount`; validation labels only if the agent measures itself."""
     datasets = make(profile, seed)
     for task, data in datasets.items():
         fit, held = (data.train[rows] for rows in mad.validation_indices(len(data.train)))
-        _save(mount / "train", task, vars(fit))
-        _save(mount / "validation", task, vars(held) if self_reported else {"x": held.x})
-        _save(mount / "test", task, {"x": data.test.x})
-    write_json(mount / "train" / MANIFEST, _manifest(profile, datasets))
+        _save(mount / "train" / part, task, vars(fit))
+        _save(mount / "validation" / part, task, vars(held) if self_reported else {"x": held.x})
+        _save(mount / "test" / part, task, {"x": data.test.x})
+    write_json(mount / "train" / part / MANIFEST, _manifest(profile, datasets))
 
 
-def write_labels(mount: Path, *, profile: str, seed: int, split: Split) -> None:
+def write_labels(mount: Path, *, profile: str, seed: int, split: Split, part: str = "") -> None:
     """Writes the labels of `split` into `mount`; those of the test split include the validation labels."""
     datasets = make(profile, seed)
-    folder = mount / LABELS[split]
+    folder = mount / LABELS[split] / part
     for task, data in datasets.items():
         held = data.train[mad.validation_indices(len(data.train))[1]]
         labels = {"validation_y": held.y, "validation_probe": held.probe}
@@ -60,44 +60,50 @@ def write_labels(mount: Path, *, profile: str, seed: int, split: Split) -> None:
     write_json(folder / MANIFEST, {**_manifest(profile, datasets), "seed": seed})
 
 
-def read(data_dir: Path, *, profile: str, split: Split) -> Data:
+def read(data_dir: Path, *, profile: str, split: Split, part: str = "") -> Data:
     """The data of one evaluation: all train rows, and the test rows where `split` is TEST (else without targets).
 
     Raises EvaluatorError if something is missing, was made for another profile or does not belong together.
     """
-    manifest, seed = manifests.read_pair(data_dir, profile=profile, split=split, format=FORMAT)
-    folder = data_dir / LABELS[split]
+    manifest, seed = manifests.read_pair(data_dir, profile=profile, split=split, format=FORMAT, part=part)
+    folder = data_dir / LABELS[split] / part
     labels = {task: _load(folder, task) for task in manifest["tasks"]}
-    return Data(_datasets(data_dir, manifest, labels), seed)
+    return Data(_datasets(data_dir, part, manifest, labels), seed)
 
 
-def read_self_reported(data_dir: Path) -> tuple[Data, str]:
+def read_self_reported(data_dir: Path, part: str = "") -> tuple[Data, str]:
     """The agent's own view, and its profile: train rows and labelled validation rows, no test targets.
 
     Raises EvaluatorError if the validation rows have no labels here.
     """
-    manifest = manifests.read(data_dir / "train", format=FORMAT)
+    manifest = manifests.read(data_dir / "train" / part, format=FORMAT)
     labels = {}
     for task in manifest["tasks"]:
-        held = _load(data_dir / "validation", task)
+        folder = data_dir / "validation" / part
+        held = _load(folder, task)
         if "probe" not in held:
             raise EvaluatorError(
-                f"{data_dir / 'validation'} has no labels: they are there only when the search takes the candidate's "
-                "own measurement as its fitness (fitness=self_reported)"
+                f"{folder} has no labels: they are there only when the search takes the candidate's own measurement as "
+                "its fitness (fitness=self_reported)"
             )
         labels[task] = {"validation_y": held["y"], "validation_probe": held["probe"]}
     digest = manifest["tasks"][min(manifest["tasks"])]["digest"]
-    return Data(_datasets(data_dir, manifest, labels), int(digest[:15], 16)), manifest["profile"]
+    return Data(_datasets(data_dir, part, manifest, labels), int(digest[:15], 16)), manifest["profile"]
 
 
-def _datasets(data_dir: Path, manifest: Mapping[str, Any], labels: Mapping[str, Mapping]) -> dict[str, mad.Dataset]:
-    return {task: _dataset(data_dir, task, facts, labels[task]) for task, facts in manifest["tasks"].items()}
+def _datasets(
+    data_dir: Path, part: str, manifest: Mapping[str, Any], labels: Mapping[str, Mapping]
+) -> dict[str, mad.Dataset]:
+    return {task: _dataset(data_dir, part, task, facts, labels[task]) for task, facts in manifest["tasks"].items()}
 
 
-def _dataset(data_dir: Path, task: str, facts: Mapping[str, Any], labels: Mapping[str, np.ndarray]) -> mad.Dataset:
-    fit = mad.Rows(**_load(data_dir / "train", task))
-    held = mad.Rows(_load(data_dir / "validation", task)["x"], labels["validation_y"], labels["validation_probe"])
-    test_x = _load(data_dir / "test", task)["x"]
+def _dataset(
+    data_dir: Path, part: str, task: str, facts: Mapping[str, Any], labels: Mapping[str, np.ndarray]
+) -> mad.Dataset:
+    fit = mad.Rows(**_load(data_dir / "train" / part, task))
+    held_x = _load(data_dir / "validation" / part, task)["x"]
+    held = mad.Rows(held_x, labels["validation_y"], labels["validation_probe"])
+    test_x = _load(data_dir / "test" / part, task)["x"]
     train = mad.joined(fit, held)
     if mad.digest(train.x) + mad.digest(test_x) != facts["digest"]:
         raise EvaluatorError(f"the rows of {task} in {data_dir} are not those of its manifest: prepare the data again")

@@ -24,18 +24,19 @@ def read(folder: Path, *, format: int) -> dict[str, Any]:
     return manifest
 
 
-def read_pair(data_dir: Path, *, profile: str, split: Split, format: int) -> tuple[dict[str, Any], int]:
+def read_pair(data_dir: Path, *, profile: str, split: Split, format: int, part: str = "") -> tuple[dict[str, Any], int]:
     """The manifest of the train rows, and the data seed that only the labels of `split` tell.
 
-    Raises EvaluatorError if they were made for another profile or do not belong together.
+    `part` names the folder inside train/ and its like where a task has several data sets. Raises EvaluatorError if they
+    were made for another profile or do not belong together.
     """
-    folder = data_dir / LABELS[split]
-    manifest, labelled = read(data_dir / "train", format=format), read(folder, format=format)
+    folder = data_dir / LABELS[split] / part
+    manifest, labelled = read(data_dir / "train" / part, format=format), read(folder, format=format)
     if manifest["profile"] != profile:
         raise EvaluatorError(
             f"{data_dir} was prepared for profile {manifest['profile']}, not {profile}: "
             f"use --profile={manifest['profile']} or prepare the data again"
         )
     if {**labelled, "seed": None} != {**manifest, "seed": None}:
-        raise EvaluatorError(f"{folder} does not belong to {data_dir / 'train'}: prepare both again")
+        raise EvaluatorError(f"{folder} does not belong to {data_dir / 'train' / part}: prepare both again")
     return manifest, int(labelled["seed"])

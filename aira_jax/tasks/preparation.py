@@ -4,7 +4,8 @@ import argparse
 import dataclasses
 import os
 import shutil
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aira_jax.tasks.evaluation import Split
@@ -59,6 +60,16 @@ def data_seed(public: int) -> int:
     if not text.isascii() or not text.isdigit():
         raise ValueError(f"{HIDDEN_SEED} must be a natural number, got {len(text)} characters that are none")
     return int(text)
+
+
+def ending(write: Callable[[], None]) -> int:
+    """Runs `write`; what is wrong with the raw data or their settings ends with a message and exit 2."""
+    try:
+        write()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def copy_submission(arguments: Arguments, name: str) -> None:

@@ -70,6 +70,12 @@ def is_limits(value: Any) -> bool:
     return isinstance(value, dict) and set(value) == keys and all(is_positive(item) for item in value.values())
 
 
+def is_weights(value: Any) -> bool:
+    return (
+        isinstance(value, dict) and bool(value) and all(map(is_text, value)) and all(map(is_positive, value.values()))
+    )
+
+
 TOP = (
     Rule("metric_lower_is_better", "true or false", is_bool),
     Rule("file_export_globs", "a list of file patterns", is_filled_text_list),
@@ -116,7 +122,8 @@ EXTENSION = (
     Rule("ns_epsilon", "a positive number", is_positive, required=False),
     Rule("validation_is_test", "true or false", is_bool),
     Rule("modules", "a list of module names", is_text_list, required=False),
-    Rule("corpus", f"one of {', '.join(sources.KINDS)}", lambda value: value in sources.KINDS, required=False),
+    Rule("corpus", f"one of {', '.join(sources.KINDS)}, or several joined by +", sources.is_known, required=False),
+    Rule("mix", "a mapping from proxies to weights above 0", is_weights, required=False),
     Rule("limits", "positive numbers check_s, fit_s, score_s and memory_gb", is_limits),
     Rule("profiles", "a mapping from profile names to mappings", is_profiles),
     Rule("interface", "a text", is_text),

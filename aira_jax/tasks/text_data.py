@@ -6,6 +6,8 @@
     validation_with_labels/  the other 30 %; documents.json; manifest.json with the seed: evaluator only
     test_with_labels/        the same, and the test windows: evaluator only
 
+Where a task has several data sets, `part` names the folder of this one in each of these.
+
 Windows are arrays x [windows, tokens] and last [windows]: a token's target is the next token of its window, that of the
 last one is `last`.
 """
@@ -46,68 +48,73 @@ def make(kind: str, profile: str, seed: int, choice: Choice) -> tuple[TextDatase
     return windows.build(found, preset, tokenizer, ranks=choice.ranks, seed=seed, short=short)
 
 
-def write_agent(mount: Path, kind: str, *, profile: str, seed: int, choice: Choice, self_reported: bool) -> None:
+def write_agent(
+    mount: Path, kind: str, *, profile: str, seed: int, choice: Choice, self_reported: bool, part: str = ""
+) -> None:
     """Writes train/, validation/ and test/ into `mount`; validation windows only if the agent measures itself."""
     data, _ = make(kind, profile, seed, choice)
     fit, held = (data.train[rows] for rows in mad.validation_indices(len(data.train)))
     manifest = _manifest(profile, data)
-    _save(mount / "train", windows.pack(fit) | _lengths(data))
-    write_json(mount / "train" / MANIFEST, manifest)
+    _save(mount / "train" / part, windows.pack(fit) | _lengths(data))
+    write_json(mount / "train" / part / MANIFEST, manifest)
     for name, rows in (("validation", held), ("test", data.test)):
-        write_json(mount / name / MANIFEST, {"windows": len(rows), "length": rows.x.shape[1]})
+        write_json(mount / name / part / MANIFEST, {"windows": len(rows), "length": rows.x.shape[1]})
     if self_reported:
-        _save(mount / "validation", windows.pack(held))
+        _save(mount / "validation" / part, windows.pack(held))
 
 
-def write_labels(mount: Path, kind: str, *, profile: str, seed: int, choice: Choice, split: Split) -> None:
+def write_labels(
+    mount: Path, kind: str, *, profile: str, seed: int, choice: Choice, split: Split, part: str = ""
+) -> None:
     """Writes the validation windows into `mount`, for the test split the test windows as well."""
     data, manifest = make(kind, profile, seed, choice)
     held = data.train[mad.validation_indices(len(data.train))[1]]
-    folder = mount / LABELS[split]
+    folder = mount / LABELS[split] / part
     labels = _named("validation", held) | (_named("test", data.test) if split is Split.TEST else {})
     _save(folder, labels)
     write_json(folder / MANIFEST, {**_manifest(profile, data), "seed": seed})
     write_json(folder / DOCUMENTS, dataclasses.asdict(manifest))
 
 
-def read(data_dir: Path, *, profile: str, split: Split) -> Data:
+def read(data_dir: Path, *, profile: str, split: Split, part: str = "") -> Data:
     """The data of one evaluation: all train windows, and the test windows where `split` is TEST (else none).
 
     Raises EvaluatorError if something is missing, was made for another profile or does not belong together.
     """
-    manifest, seed = manifests.read_pair(data_dir, profile=profile, split=split, format=FORMAT)
-    folder = data_dir / LABELS[split]
+    manifest, seed = manifests.read_pair(data_dir, profile=profile, split=split, format=FORMAT, part=part)
+    folder = data_dir / LABELS[split] / part
     labels = _load(folder)
     held, test = (_rows(labels, f"{name}_") for name in ("validation", "test"))
     corpus = {**manifest["corpus"], "seed": seed}
-    return Data(_dataset(data_dir, corpus, held, test), seed)
+    return Data(_dataset(data_dir / "train" / part, corpus, held, test), seed)
 
 
-def read_self_reported(data_dir: Path) -> tuple[Data, str]:
+def read_self_reported(data_dir: Path, part: str = "") -> tuple[Data, str]:
     """The agent's own view, and its profile: train windows and validation windows, no test windows.
 
     Raises EvaluatorError if the validation windows are not here.
     """
-    manifest = manifests.read(data_dir / "train", format=FORMAT)
-    if not (data_dir / "validation" / WINDOWS).exists():
+    manifest = manifests.read(data_dir / "train" / part, format=FORMAT)
+    validation = data_dir / "validation" / part
+    if not (validation / WINDOWS).exists():
         raise EvaluatorError(
-            f"{data_dir / 'validation'} has no windows: they are there only when the search takes the candidate's own "
+            f"{validation} has no windows: they are there only when the search takes the candidate's own "
             "measurement as its fitness (fitness=self_reported)"
         )
     corpus = manifest["corpus"]
-    data = _dataset(data_dir, corpus, _rows(_load(data_dir / "validation")), None)
+    data = _dataset(data_dir / "train" / part, corpus, _rows(_load(validation)), None)
     return Data(data, int(corpus["streams"]["train"][:15], 16)), manifest["profile"]
 
 
-def _dataset(data_dir: Path, corpus: dict[str, Any], held: Rows | None, test: Rows | None) -> TextDataset:
-    arrays = _load(data_dir / "train")
+def _dataset(train_dir: Path, corpus: dict[str, Any], held: Rows | None, test: Rows | None) -> TextDataset:
+    arrays = _load(train_dir)
     fit = _rows(arrays)
     if fit is None or held is None:
-        raise EvaluatorError(f"{data_dir}: windows are missing: prepare the data (prepare.py, evaluate_prepare.py)")
+        raise EvaluatorError(f"{train_dir}: windows are missing: prepare the data (prepare.py, evaluate_prepare.py)")
     train = mad.joined(fit, held)
     expected = corpus["streams"]
     if windows.digest(train) != expected["train"] or (test is not None and windows.digest(test) != expected["test"]):
-        raise EvaluatorError(f"the windows in {data_dir} are not those of their manifest: prepare the data again")
+        raise EvaluatorError(f"the windows of {train_dir} are not those of their manifest: prepare the data again")
     return TextDataset(train, train[:0] if test is None else test, corpus["vocab"], arrays.get("lengths"), corpus)
 
 

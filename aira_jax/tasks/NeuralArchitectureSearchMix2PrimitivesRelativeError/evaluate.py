@@ -1,0 +1,11 @@
+"""Trains the pattern of submission.csv on every proxy and prints its relative error: see --help."""
+
+import sys
+from pathlib import Path
+
+from space import SPACE
+
+from aira_jax.tasks import compose_mix
+
+if __name__ == "__main__":
+    sys.exit(compose_mix.evaluate(SPACE, Path(__file__).parent))

@@ -1,0 +1,9 @@
+"""Writes the labels of every proxy that only the evaluator may see: the flags of prepare.py, and --split."""
+
+import sys
+from pathlib import Path
+
+from aira_jax.tasks import compose_mix
+
+if __name__ == "__main__":
+    sys.exit(compose_mix.evaluate_prepare(Path(__file__).parent))

@@ -1,0 +1,9 @@
+"""Writes what the agent may see of every proxy: --global-shared-data-dir, --agent-data-mount-dir, --profile."""
+
+import sys
+from pathlib import Path
+
+from aira_jax.tasks import compose_mix
+
+if __name__ == "__main__":
+    sys.exit(compose_mix.prepare(Path(__file__).parent))
