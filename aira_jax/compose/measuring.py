@@ -9,10 +9,9 @@ from aira_jax.patterns import Pattern
 from aira_jax.proxies import evaluator, fidelity, mad, text, text_fidelity
 from aira_jax.proxies.corpora.windows import Short
 from aira_jax.proxies.result import ProxyResult, Split
+from aira_jax.proxies.single import MAD, PROXIES
 from aira_jax.tasks import text_corpus
 
-MAD = "mad"
-PROXIES = (MAD, *(kind.value for kind in text_fidelity.Kind))
 WIDTH_PER_LAYER = 8
 
 

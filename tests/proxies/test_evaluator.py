@@ -15,7 +15,7 @@ import pytest
 
 from aira_jax.models.language_model import LanguageModel
 from aira_jax.primitives.block import small
-from aira_jax.proxies import evaluator, lanes, mad
+from aira_jax.proxies import evaluator, lanes, mad, single
 from aira_jax.proxies.result import ProxyResult, Split, TaskScore, TaskStatus
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -188,6 +188,19 @@ def test_the_script_ends_with_2_and_one_message(flags, message, tmp_path):
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not done.stdout
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"proxy": "mad", "reading": {"corpus": "x", "field": "t"}}, "--corpus, --field: for text only"),
+        ({"proxy": "dclm", "tasks": ["compression"]}, "--tasks=compression chooses among the tasks of mad"),
+        ({"proxy": "dcl"}, 'did you mean "dclm"'),
+    ],
+)
+def test_an_option_of_another_proxy_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        single.evaluate("A", preset="smoke", **options)
 
 
 @pytest.mark.slow

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aira_jax import config_flag
 from aira_jax.compose import dims, zoo
-from aira_jax.scaling import figures, latency
+from aira_jax.scaling import figures, latency, profile, words
 from aira_jax.scaling.latency import BlockTable, Mode, Point, Timed
 from aira_jax.scaling.published import LOSSES_1B
 
@@ -105,7 +106,9 @@ def tiny():
     return dataclasses.replace(dims.get("1B", 3), name="tiny", **small, mamba_head_dim=16)
 
 
-@pytest.mark.parametrize("mode", [pytest.param(Mode.FORWARD, marks=pytest.mark.slow), Mode.TRAIN, Mode.DECODE])
+@pytest.mark.parametrize(
+    "mode", [*(pytest.param(mode, marks=pytest.mark.slow) for mode in (Mode.FORWARD, Mode.TRAIN)), Mode.DECODE]
+)
 def test_every_mode_times_every_primitive(tiny, mode):
     from aira_jax.scaling import blocks
 
@@ -155,7 +158,30 @@ def test_the_script_sums_a_stored_table_and_plots_the_front(tmp_path):
     assert json.loads((tmp_path / "out" / "blocks.json").read_text())["blocks"]["A"]["median_ms"] == 3.0
 
 
-@pytest.mark.parametrize("flag, message", [("--config.mode=train2", "unknown mode"), ("--blocks=/x", "No such file")])
-def test_the_script_names_bad_settings(tmp_path, flag, message):
-    told = script(f"--out={tmp_path}", flag)
-    assert (told.returncode, message in told.stderr) == (2, True), told.stderr
+def test_the_script_names_bad_settings(tmp_path):
+    (tmp_path / "file").touch()
+    told = script(f"--out={tmp_path / 'file'}", "--blocks=/x")
+    assert (told.returncode, "file: File exists; choose another folder" in told.stderr) == (2, True), told.stderr
+
+
+@pytest.mark.parametrize(
+    "changes, patterns, message",
+    [
+        ({"mode": "train2"}, [], 'unknown mode .*did you mean "train"'),
+        ({"scale": "2B"}, [], "unknown scale '2B'"),
+        ({}, ["A-X"], "unknown symbol 'X'"),
+        ({"space": 2}, ["A-Mb"], "does not belong to space 2"),
+        ({"attention": "dens"}, [], 'did you mean "dense"'),
+    ],
+)
+def test_bad_settings_are_named_before_anything_is_timed(changes, patterns, message):
+    config = {**config_flag.load(str(ROOT / "configs" / "latency.py")), **changes}
+    with pytest.raises(ValueError, match=message):
+        profile.timed(config, patterns)
+
+
+def test_times_that_vary_are_warned_of():
+    assert not list(words.warnings(table()))
+    wide = Timed(median_ms=2.0, low_ms=1.0, high_ms=2.0, runs=5, compile_s=1.0)
+    told = list(words.warnings(table(blocks={"A": timed(1.0), "M": wide})))
+    assert told == ["warning: times vary by up to 50% between quartiles: leave the machine alone meanwhile"]
