@@ -151,11 +151,19 @@ def _paper(task: str, **data: Any) -> Profile:
     return Profile("paper", task, _DEFAULTS[task], data, "transformer")
 
 
+def _at_length(task: str, length: int, **data: Any) -> Profile:
+    settings = _DEFAULTS[task].replace(max_length=length)
+    return Profile(f"length-{length}", task, settings, {"length": length, **data}, "linear")
+
+
+LENGTHS = (1024, 2048, 4096, 8192)
 PROFILES: dict[tuple[str, str], Profile] = {
     (profile.task, profile.name): profile
     for profile in (
         *(_paper("listops"), _paper("text"), _paper("retrieval")),
         *(_paper("recall", length=512, pairs=32), _paper("needle", length=512)),
+        *(_at_length("recall", length, pairs=32) for length in LENGTHS),
+        *(_at_length("needle", length) for length in LENGTHS),
         _smoke(
             "listops",
             {"profile": "smoke"},

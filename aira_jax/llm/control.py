@@ -22,7 +22,8 @@ class Kind(enum.StrEnum):
     """`random` samples whatever is asked. `evolution` mutates to improve and crosses two parents.
 
     The others search patterns by themselves, whatever a policy asks for; only a task whose space.py names a pattern
-    space (`SPACE`) has them. See aira_jax.controls.
+    space (`SPACE`) has them, see aira_jax.controls. `mutate` works in every space: elsewhere it samples drafts and
+    mutates the best candidate so far.
     """
 
     RANDOM = "control.random"
@@ -44,7 +45,7 @@ def check(options: "llms.Options", task) -> None:
     kind, patterns = Kind(options.backend), _patterns(task.space)
     if patterns is not None and kind.method is not None:
         patterns.check_control(kind.method, layers=options.layers, options=_method_options(options))
-    elif options.layers or (kind not in (Kind.RANDOM, Kind.EVOLUTION)):
+    elif options.layers or (kind not in (Kind.RANDOM, Kind.EVOLUTION, Kind.MUTATE)):
         what = f"config.llm.layers={options.layers}" if options.layers else kind
         why = "keeps to the task's length" if patterns is not None else f"needs patterns, and {task.name} has none"
         raise ValueError(f"{what}: {kind} {why}; choose control.random or leave config.llm.layers at 0")
@@ -119,6 +120,9 @@ class Control:
         if self.kind is Kind.EVOLUTION and operator is Operator.CROSSOVER:
             a, b = parents[:2]
             return space.crossover(a.files, b.files, rng), f"Cross node {a.node} with node {b.node}."
+        if self.kind is Kind.MUTATE and operator is not Operator.DRAFT and context.history:
+            best = _best(context)
+            return space.mutate(best.files, rng), f"Mutate node {best.node}, the best so far."
         return space.sample(rng), "Sample from the task's space."
 
     def _search(self, patterns, request: Request) -> tuple[Files, str]:
@@ -147,6 +151,12 @@ class Control:
         return patterns.propose(
             self.kind.method, tried, ahead, rng=rng, layers=self.options.layers, options=options
         )  # fmt: skip
+
+
+def _best(context: Context) -> Evaluated:
+    """The best good node in view, the earliest among equals."""
+    sign = -1 if context.lower_is_better else 1
+    return max(context.history, key=lambda c: (sign * c.fitness, -c.node))
 
 
 def _generator(context: Context, node: int, role: Role, attempt: int) -> np.random.Generator:

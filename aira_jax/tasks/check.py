@@ -1,6 +1,7 @@
 """Self-test of a task folder: its metadata, the command lines of its scripts, its data, and what evaluate.py answers.
 
-Beside the AIRS-Bench files a folder may hold `broken/`: submissions that must be refused, one file (or folder) each.
+Beside the AIRS-Bench files a folder may hold `broken/`: submissions that must be refused, one file (or folder) each,
+and `failing/`: valid ones that fail while they train. A name that begins with a class of failure expects it.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aira_jax.sandbox.failures import OF_THE_PROGRAM
 from aira_jax.tasks import loader, mounts
 from aira_jax.tasks.evaluation import RESULT_BLOCK, Exit, Split
 
@@ -81,6 +83,7 @@ def check(folder: Path, *, train: bool = True) -> Iterator[Finding]:
                 bench.starter_scores_on_validation,
                 bench.starter_scores_on_test,
                 bench.time_limit_ends_with_exit_3_and_no_score,
+                bench.failing_candidates_end_with_exit_3_and_their_class,
             ]
         for claim in claims:
             yield _examine(claim)
@@ -111,6 +114,11 @@ class _Run:
     def must_hold_no_score(self, what: str) -> None:
         if RESULT_BLOCK.search(self.stdout) or (self.result or {}).get("value") is not None:
             raise _Broken(f"{what}: a score was given")
+
+    def must_have_class(self, failure: str, what: str) -> None:
+        found = (self.result or {}).get("failure_class")
+        if found != failure:
+            raise _Broken(f"{what}: the result file must have failure_class {failure}, found {found}")
 
 
 class _Bench:
@@ -156,8 +164,9 @@ class _Bench:
             raise _Broken(f"the agent's folder holds {', '.join(found)}, expected test, train, validation")
         for split, mount in zip(Split, (prepared.eval_validation, prepared.eval_test), strict=True):
             labels = sorted(path.name for path in mount.iterdir()) if mount else []
-            if labels != [f"{split}_with_labels"]:
-                raise _Broken(f"the labels of {split} are {labels}, expected {split}_with_labels")
+            expected = [f"{split}_inputs"] * self.task.executes_candidate + [f"{split}_with_labels"]
+            if labels != expected:
+                raise _Broken(f"the labels of {split} are {labels}, expected {' and '.join(expected)}")
 
     def starter_passes_the_static_check_without_jax(self) -> None:
         run = self._evaluate(self.task.starter, ["--stage=check"], python=["-X", "importtime"])
@@ -181,8 +190,7 @@ class _Bench:
             run.must_hold_no_score(name)
             if self.task.artifact not in run.stderr or "Traceback" in run.stderr:
                 raise _Broken(f"{name}: the message must name {self.task.artifact} and show no traceback")
-            if (run.result or {}).get("failure_class") != "interface":
-                raise _Broken(f"{name}: the result file must have failure_class interface")
+            run.must_have_class(_class_of(name, "interface"), name)
 
     def space_yields_valid_candidates(self) -> None:
         space = self.task.space
@@ -198,6 +206,13 @@ class _Bench:
         for files in parents:
             self._evaluate(files, ["--stage=check"]).must_end_with(Exit.SCORED, "a candidate of space.py")
 
+    def failing_candidates_end_with_exit_3_and_their_class(self) -> None:
+        for path in sorted((self.task.folder / "failing").glob("*")):
+            run = self._evaluate(_candidate(path, self.task.artifact), [], split=Split.VALIDATION)
+            run.must_end_with(Exit.FAILED, path.name)
+            run.must_hold_no_score(path.name)
+            run.must_have_class(_class_of(path.name, "exit"), path.name)
+
     def starter_scores_on_validation(self) -> None:
         self._score(Split.VALIDATION)
 
@@ -208,8 +223,7 @@ class _Bench:
         run = self._evaluate(self.task.starter, ["--time-limit-s=0.001", "--seed=1"], split=Split.TEST)
         run.must_end_with(Exit.FAILED, "--time-limit-s=0.001")
         run.must_hold_no_score("--time-limit-s=0.001")
-        if (run.result or {}).get("failure_class") != "timeout":
-            raise _Broken("the result file must have failure_class timeout")
+        run.must_have_class("timeout", "--time-limit-s=0.001")
 
     def _score(self, split: Split) -> None:
         run = self._evaluate(self.task.starter, [], split=split)
@@ -264,6 +278,11 @@ class _Bench:
             return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=limit, check=False)
         except subprocess.TimeoutExpired as error:
             raise _Broken(f"{script} ran longer than limits.score_s = {limit:g} s") from error
+
+
+def _class_of(name: str, default: str) -> str:
+    """The class of failure that the name of an example begins with."""
+    return next((str(c) for c in OF_THE_PROGRAM if re.match(rf"{c}(_|\.|$)", name)), default)
 
 
 def _candidate(path: Path, artifact: str) -> dict[str, str]:

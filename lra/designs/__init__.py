@@ -25,6 +25,7 @@ class Published:
     source: str
 
 
+COOKBOOK = "cookbook"
 TABLE_14 = "arXiv 2605.15871, table 14"
 S5 = "Smith et al. 2022, arXiv 2208.04933, table 1"
 MEGA = "Ma et al. 2022, arXiv 2209.10655, table 2"
@@ -54,3 +55,9 @@ def path(name: str) -> Path:
     if name not in names():
         raise ValueError(choices.unknown("design", name, names()))
     return Path(__file__).parent / name / "model.py"
+
+
+def source(name: str) -> str:
+    """The text of a design's model.py; also of `cookbook`, which nobody published."""
+    file = Path(__file__).parent / COOKBOOK / "model.py" if name == COOKBOOK else path(name)
+    return file.read_text(encoding="utf-8")

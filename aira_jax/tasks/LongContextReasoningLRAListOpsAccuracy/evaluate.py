@@ -1,0 +1,9 @@
+"""Trains model.py on ListOps and prints its accuracy: see --help."""
+
+import sys
+from pathlib import Path
+
+from aira_jax.tasks import lra_task
+
+if __name__ == "__main__":
+    sys.exit(lra_task.evaluate(lra_task.Task("listops", Path(__file__).parent)))

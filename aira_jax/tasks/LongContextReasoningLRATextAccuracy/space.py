@@ -1,0 +1,10 @@
+"""The candidates that a search without a language model tries: designs of lra.designs and their variations."""
+
+from aira_jax.tasks.lra_space import DesignSpace
+
+SPACE = DesignSpace("text")
+
+sample = SPACE.sample
+mutate = SPACE.mutate
+crossover = SPACE.crossover
+canonical = SPACE.canonical
