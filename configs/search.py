@@ -16,6 +16,11 @@ mix           one pattern for MAD, BabiStories and DCLM at once: 6 steps at the 
 paper_greedy  the published protocol on MAD: the candidate's own word is the fitness, memory without a bound, whole
               files only, one worker, test scores inline.
 
+lra_listops_smoke  2 CPU cores, no key, under 12 minutes: 8 encoders of small list operations, trained and scored.
+lra_text, lra_listops, lra_retrieval, lra_<one of them>_configurable, lra_recall, lra_needle
+              one GPU: profile paper, 24 h or 500 steps. The data of text, retrieval and needle lie in the folder that
+              AIRA_JAX_LRA names (aira_jax/tasks/lra_source.py); longer rows: profile=length-4096 (recall, needle).
+
 `agent=` control (default: random), evolution, opus, sonnet, haiku, local; and, for patterns, the other searches without
 a model: mutate, bo (needs the extra `bo`), end_incremental, middle_incremental, exhaustive6 (all patterns of 6 layers).
 Those choose by themselves what to evaluate; `eval.width_scaling=true` trains n layers at width 8 n.
@@ -35,6 +40,16 @@ OPTIONS = "NeuralArchitectureSearchMAD2PrimitivesOptionsAccuracy"
 
 PAPER = {"profile": "paper", "test.when": "after_all"}
 BEYOND = {"llm.backend": "control.evolution", "budget.steps": 6, "test.when": "submitted", "test.repeat_winner": 0}
+LRA = {
+    "text": "LRAText",
+    "listops": "LRAListOps",
+    "retrieval": "LRARetrieval",
+    "text_configurable": "LRATextConfigurable",
+    "listops_configurable": "LRAListOpsConfigurable",
+    "retrieval_configurable": "LRARetrievalConfigurable",
+    "recall": "Recall",
+    "needle": "Needle",
+}
 VARIANTS = {
     "smoke": {"budget.steps": 6, "test.when": "submitted", "test.repeat_winner": 0},
     "demo": {
@@ -61,6 +76,22 @@ VARIANTS = {
         "prompt.allow_edits": False,
         "test.when": "inline",
         "llm.temperature": 0.6,
+    },
+    **{
+        f"lra_{name}": {"task": f"LongContextReasoning{data}Accuracy", "profile": "paper", "test.when": "after"}
+        for name, data in LRA.items()
+    },
+    "lra_listops_smoke": {
+        "task": "LongContextReasoningLRAListOpsAccuracy",
+        "llm.backend": "control.evolution",
+        "policy.greedy.num_drafts": 4,
+        "workers.n": 2,
+        "workers.slots_per_device": 2,
+        "budget.steps": 8,
+        "budget.min_exec_s": 5.0,
+        "sandbox.fit_s": 240.0,
+        "test.when": "submitted",
+        "test.repeat_winner": 0,
     },
 }
 AGENTS = {

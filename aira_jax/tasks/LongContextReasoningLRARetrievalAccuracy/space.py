@@ -2,9 +2,9 @@
 
 from aira_jax.tasks.lra_space import DesignSpace
 
-SPACE = DesignSpace("retrieval")
+DESIGNS = DesignSpace("retrieval")
 
-sample = SPACE.sample
-mutate = SPACE.mutate
-crossover = SPACE.crossover
-canonical = SPACE.canonical
+sample = DESIGNS.sample
+mutate = DESIGNS.mutate
+crossover = DESIGNS.crossover
+canonical = DESIGNS.canonical
