@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from kernels_pallas.common.numerics import einsum, wide
 from kernels_pallas.common.segments import run_ids
-from kernels_pallas.ssd.inputs import Inputs, initial_state, skip, step_size
+from kernels_pallas.ssd.inputs import Inputs, initial_state, step_size
 
 
 def ssd(inputs: Inputs, *, chunk: int, dt_limit):
@@ -38,11 +38,10 @@ def ssd(inputs: Inputs, *, chunk: int, dt_limit):
         B_cBGQN, C_cBGQN = (jnp.swapaxes(chunks(v, g, n), 2, 3) for v in (inputs.B, inputs.C))
         runs = _runs(inputs.segment_ids, c, q)
     state = initial_state(inputs).reshape(b, g, r, p, n)
-    body = jax.checkpoint(functools.partial(_chunk, dtype=dtype), prevent_cse=False)
+    D_GRP = None if inputs.D is None else inputs.D.astype(dtype).reshape(g, r, -1)
+    body = jax.checkpoint(functools.partial(_chunk, D_GRP), prevent_cse=False)
     final, y_cBGRQP = jax.lax.scan(body, state, (x_cBGRQP, dt_cBGRQ, cs_cBGRQ, B_cBGQN, C_cBGQN, runs))
     y = jnp.moveaxis(y_cBGRQP, (0, 4), (1, 2)).reshape(b, c * q, h, p)[:, :length]
-    if inputs.D is not None:
-        y = y + skip(inputs.D.astype(dtype), x)
     return y.astype(x.dtype), final.reshape(b, h, p, n)
 
 
@@ -57,10 +56,15 @@ def _runs(segment_ids, c: int, q: int):
     return jnp.moveaxis(runs_BcQ, 1, 0), before_Bc.T
 
 
-def _chunk(state_BGRPN, operands, *, dtype):
-    """One chunk: its outputs, and the state after it."""
+def _chunk(D_GRP, state_BGRPN, operands):
+    """One chunk: the state after it, and its outputs; everything in the dtype of the state.
+
+    x, B and C are widened once, so that their gradients are rounded once: a cast at every use would round each term
+    of a gradient and then the sum.
+    """
     x_BGRQP, dt_BGRQ, cs_BGRQ, B_BGQN, C_BGQN, runs = operands
-    q = cs_BGRQ.shape[-1]
+    q, dtype = cs_BGRQ.shape[-1], state_BGRPN.dtype
+    x_BGRQP, B_BGQN, C_BGQN = (v.astype(dtype) for v in (x_BGRQP, B_BGQN, C_BGQN))
     dot = functools.partial(einsum, dtype=dtype)
     same = jnp.tril(jnp.ones((q, q), bool))
     enter_BGRQ, stay_BGRQ = jnp.exp(cs_BGRQ), jnp.exp(cs_BGRQ[..., -1:] - cs_BGRQ)
@@ -76,6 +80,8 @@ def _chunk(state_BGRPN, operands, *, dtype):
     dx_BGRQP = scale(dt_BGRQ, x_BGRQP)
     y_BGRQP = dot("bgrqk,bgrkp->bgrqp", decay_BGRQQ * cb_BGRQQ, dx_BGRQP)
     y_BGRQP += scale(enter_BGRQ, dot("bgqn,bgrpn->bgrqp", C_BGQN, state_BGRPN))
+    if D_GRP is not None:
+        y_BGRQP += D_GRP[:, :, None] * x_BGRQP
     new_BGRPN = dot("bgrkp,bgkn->bgrpn", scale(stay_BGRQ, dx_BGRQP), B_BGQN)
     return enter_BGRQ[..., -1, None, None] * state_BGRPN + new_BGRPN, y_BGRQP
 
