@@ -9,9 +9,11 @@ Sources: Composer (arXiv 2510.00379) names the kernel; Letham et al. 2019 (noisy
 N observed patterns, C candidates, S posterior samples, L layers, F features.
 """
 
+import contextlib
 import importlib.util
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -21,6 +23,7 @@ from aira_jax.patterns import Pattern
 SAMPLES = 128
 RANDOM_CANDIDATES, TWO_CHANGES, CENTRES = 2000, 200, 10
 _JITTER = 1e-6
+_TURN = threading.Lock()
 _FAR = 1e4  # below -1e4 the asymptote of h, phi(u) / u^2, is exact to eight digits, and the difference no more
 
 
@@ -48,6 +51,24 @@ def propose(region: Region, trials: Sequence[Trial], pending: Sequence[Pattern],
     candidates_CL = _candidates(region, trials, taken, rng)
     if not len(candidates_CL):
         raise Exhausted(f"all {region.size} patterns of {region.layers} layers were proposed: the search is complete")
+    with _one_core():
+        return _best(region, trials, pending, candidates_CL, rng)
+
+
+@contextlib.contextmanager
+def _one_core() -> Iterator[None]:
+    """Linear algebra on one core: no proposal depends on how many there are, and none takes them from evaluations.
+
+    The limit is the whole process's, so that proposals of several threads take turns.
+    """
+    import threadpoolctl
+
+    with _TURN, threadpoolctl.threadpool_limits(1, user_api="blas"):
+        yield
+
+
+def _best(region: Region, trials: Sequence[Trial], pending: Sequence[Pattern], candidates_CL, rng) -> Proposal:
+    scored = [t.quality for t in trials if t.quality is not None]
     seen_NF = _features(_codes(region, [t.pattern for t in trials]), region)
     y_N = np.array([min(scored) if t.quality is None else t.quality for t in trials])
     y_N = (y_N - y_N.mean()) / y_N.std()

@@ -158,12 +158,10 @@ def test_a_re_evaluation_uses_the_preset_and_proxy_of_the_run(tmp_path, monkeypa
     )
 
 
-def test_the_script_prints_json_and_refuses_what_does_not_pair(tmp_path):
+def test_the_script_prints_json(tmp_path):
     arms(tmp_path, *many(0.05, 0.01, pairs=3))
     command = [sys.executable, ROOT / "scripts" / "compare.py", f"--runs_a={tmp_path / MAD2 / 'a'}"]
     done = subprocess.run([*command, f"--runs_b={tmp_path / MAD2 / 'b'}", "--json"], capture_output=True, text=True)
     told = run_logs.printed(done.stdout)
     assert (len(told["pairs"]), told["arm_a"], told["confirmed"]) == (3, "a", None)
     assert told["differences"][0]["verdict"].startswith("No claim: 3 pairs")
-    bad = subprocess.run([*command, f"--runs_b={tmp_path / 'nothing'}"], capture_output=True, text=True)
-    assert (bad.returncode, "is no folder" in bad.stderr, "Traceback" in bad.stderr) == (2, True, False)

@@ -3,7 +3,6 @@
 import itertools
 import json
 import statistics
-import time
 
 import control_lab
 import numpy as np
@@ -39,22 +38,22 @@ def go_on(study, n, score=control_lab.boundaries):
 @pytest.mark.parametrize("primitives", [("A", "M"), ("A", "M", "Mb")])
 def test_no_pattern_is_proposed_twice_and_a_stopped_study_goes_on_alike(method, primitives):
     region, options = Region(primitives, 8), Options(per_round=4, trials=40)
-    whole = go_on(Study(method, region, seed=3, options=options), 18)
+    whole = go_on(Study(method, region, seed=3, options=options), 13)
     first = Study(method, region, seed=3, options=options)
-    go_on(first, 13)
+    go_on(first, 10)
     state = json.loads(json.dumps(first.state_dict()))
     second = Study(method, region, seed=3, options=options)
     second.load_state_dict(state)
-    assert go_on(second, 5) == whole
+    assert go_on(second, 3) == whole
     assert len(set(whole)) == len(whole)
 
 
 @pytest.mark.parametrize("method", WHOLE)
 def test_a_batch_holds_distinct_patterns(method):
     study = Study(method, TWO, seed=0)
-    go_on(study, 20)
-    batch = [proposal.pattern for proposal in study.ask(8)]
-    assert len({*batch, *(t.pattern for t in study.trials)}) == 28
+    go_on(study, 17)
+    batch = [proposal.pattern for proposal in study.ask(4)]
+    assert len({*batch, *(t.pattern for t in study.trials)}) == 21
 
 
 @pytest.mark.parametrize("method", [Method.RANDOM, Method.MUTATE, Method.BO, Method.EXHAUSTIVE])
@@ -88,26 +87,25 @@ def finds(method, seed, n):
     return max(trial.quality for trial in study.trials)
 
 
-@pytest.mark.parametrize("seeds, n", [(4, 28), pytest.param(10, 40, marks=pytest.mark.slow)])
-def test_bo_beats_random_on_paired_seeds(seeds, n):
-    differences = [finds(Method.BO, seed, n) - finds(Method.RANDOM, seed, n) for seed in range(seeds)]
+@pytest.mark.slow
+def test_bo_beats_random_over_ten_paired_seeds_at_forty_trials():
+    differences = [finds(Method.BO, seed, 40) - finds(Method.RANDOM, seed, 40) for seed in range(10)]
     assert statistics.fmean(differences) > 0.5
-    assert sum(difference > 0 for difference in differences) > seeds / 2
+    assert sum(difference > 0 for difference in differences) > 5
+
+
+def test_bo_goes_where_the_score_rises():
+    study = Study(Method.BO, Region(("A", "M"), 8), seed=0)
+    go_on(study, 14, lambda p: float(p.counts()["A"]))
+    assert statistics.fmean(t.quality for t in study.trials[8:]) > 2 + statistics.fmean(
+        t.quality for t in study.trials[:8]
+    )
 
 
 def observed(region, n, seed=0):
     rng = np.random.default_rng(seed)
     patterns = list(dict.fromkeys(region.sample(rng) for _ in range(n)))
     return [Trial(p, control_lab.boundaries(p)) for p in patterns]
-
-
-@pytest.mark.parametrize("region", [TWO, THREE])
-def test_a_proposal_at_a_hundred_observations_takes_less_than_two_seconds(region):
-    history = observed(region, 100)
-    bo.propose(region, history[:20], (), np.random.default_rng(0))  # imports
-    start = time.process_time()
-    bo.propose(region, history, (), np.random.default_rng(0))
-    assert time.process_time() - start < 2
 
 
 def test_bo_with_failed_trials_avoids_their_neighbours():
@@ -231,11 +229,12 @@ def _patterns(folder):
 
 @pytest.mark.parametrize("n", [1, 3])
 def test_an_interrupted_search_goes_on_alike_with_any_number_of_workers(lab, tmp_path, n):
-    whole = control_lab.search(tmp_path, "control.bo", 20, workdir="whole", workers__n=n)
-    control_lab.search(tmp_path, "control.bo", 18, workdir="parts", workers__n=n)
-    parts = control_lab.search(tmp_path, "control.bo", 20, workdir="parts", workers__n=n)
+    options = {"workers__n": n, "llm__layers": 6}
+    whole = control_lab.search(tmp_path, "control.bo", 14, workdir="whole", **options)
+    control_lab.search(tmp_path, "control.bo", 12, workdir="parts", **options)
+    parts = control_lab.search(tmp_path, "control.bo", 14, workdir="parts", **options)
     assert control_lab.tree(whole.folder).fingerprint() == control_lab.tree(parts.folder).fingerprint()
-    assert len(set(_patterns(whole.folder))) == 20
+    assert len(set(_patterns(whole.folder))) == 14
 
 
 def test_no_pattern_is_proposed_twice_where_whatever_is_done_first_goes_first(lab, tmp_path):
