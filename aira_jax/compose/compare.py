@@ -24,7 +24,8 @@ MIN_PAIRS = 10  # for a claim
 class Run:
     """What one run did: distinct patterns in the order of their first evaluation, as (pattern, validation score).
 
-    The score is None where the evaluation failed. `evaluator_s` are the seconds of all of them.
+    The score is None where the evaluation failed, and for patterns shorter than those that are compared (a search may
+    grow its patterns): such an evaluation counts, its score does not. `evaluator_s` are the seconds of all of them.
     """
 
     task: str
@@ -103,13 +104,15 @@ class Comparison:
             interval = "" if d.low is None else f" [{d.low:+.4f}, {d.high:+.4f}]"
             p = "" if d.p is None else f", p = {d.p:.3g}"
             lines.append(f"{d.what}: A - B = {d.mean:+.4f}{interval}{p} over {d.pairs} pairs. {d.verdict}")
+        lines.append("evaluator seconds: A {:,.0f}, B {:,.0f}".format(*self.evaluator_s))
         return "\n".join([*lines, *self.notes])
 
 
 def compare(a: Collection, b: Collection) -> Comparison:
     """The comparison of two arms. Raises ValueError where they are no arms, share no seed or differ in preset."""
-    runs_a, runs_b = _arm(a, "A"), _arm(b, "B")
     rows = (*a.rows, *b.rows)
+    layers = max((row.layers for row in rows), default=0)
+    runs_a, runs_b = _arm(a, "A", layers), _arm(b, "B", layers)
     preset = voters.one_kind("presets", (row.preset for row in rows))
     for what in ("corpus", "data_seed"):
         voters.one_kind(f"{what} values", _details(rows, what))
@@ -134,11 +137,18 @@ def compare(a: Collection, b: Collection) -> Comparison:
         differences=_differences(pairs, -1 if lower else 1),
         evaluator_s=tuple(round(sum(runs[key].evaluator_s for key in both), 3) for runs in (runs_a, runs_b)),
         unpaired=tuple(unpaired),
-        notes=_notes(pairs, unpaired, [runs_a, runs_b]),
+        notes=(*_growth(rows, layers), *_notes(pairs, unpaired, [runs_a, runs_b])),
     )
 
 
-def _arm(collection: Collection, name: str) -> dict[tuple[str, int], Run]:
+def _growth(rows: Sequence[Row], layers: int) -> list[str]:
+    short = sum(row.layers < layers for row in rows)
+    return (
+        [f"{short} steps tried fewer than {layers} layers: evaluations that count, scores that do not"] if short else []
+    )
+
+
+def _arm(collection: Collection, name: str, layers: int) -> dict[tuple[str, int], Run]:
     """One run per task and seed. Raises ValueError for several agents or runs in the place of one."""
     if not collection.rows:
         raise ValueError(f"arm {name} has no evaluated pattern")
@@ -151,14 +161,14 @@ def _arm(collection: Collection, name: str) -> dict[tuple[str, int], Run]:
     for (task, seed), runs in groups.items():
         if len(runs) > 1:
             raise ValueError(f"arm {name} holds several runs of {task} with seed {seed}: {', '.join(sorted(runs))}")
-    return {key: _run(*runs.values()) for key, runs in groups.items()}
+    return {key: _run(*runs.values(), layers) for key, runs in groups.items()}
 
 
-def _run(rows: Sequence[Row]) -> Run:
+def _run(rows: Sequence[Row], layers: int) -> Run:
     first: dict[str, float | None] = {}
     for row in rows:
         if first.get(row.pattern) is None:  # a failed evaluation that was repeated keeps its place
-            first[row.pattern] = row.validation.value if row.validation else None
+            first[row.pattern] = row.validation.value if row.validation and row.layers == layers else None
     submitted = next((row for row in rows if row.submitted), None)
     tests = [test.value for test in submitted.tests if test.eval_seed == 0] if submitted else []
     return Run(
@@ -182,7 +192,10 @@ def _pair(a: Run, b: Run) -> Pair:
     curve_a, curve_b = (_best_so_far(run, n) for run in (a, b))
     begun = [(x, y) for x, y in zip(curve_a, curve_b, strict=True) if x is not None and y is not None]
     if not begun:
-        raise ValueError(f"{a.task} seed {a.seed}: a run has no good pattern among its first {n} evaluations")
+        raise ValueError(
+            f"{a.task} seed {a.seed}: a run has no good pattern of full length among its first {n} evaluations: "
+            "let both runs go on, or leave this seed out"
+        )
     same = [x[0] == y[0] for x, y in zip(a.evaluations, b.evaluations, strict=False)]
     return Pair(
         task=a.task,

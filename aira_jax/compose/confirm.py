@@ -37,14 +37,15 @@ def evaluator(row: Row, cache_dir: str | os.PathLike | None = None) -> Callable[
 def confirm(
     rows: Sequence[Row], evaluate: Callable[[Pattern, int], float], *, top: int = TOP, seeds: int = SEEDS
 ) -> tuple[Confirmed, ...]:
-    """The `top` patterns of an arm by validation, best confirmed mean first.
+    """The `top` patterns of an arm by validation, best confirmed mean first; of those that grew, the longest only.
 
     `evaluate(pattern, seed)` gives a test score with `seed` for the data and for the evaluator; `low` and `high` are
     the range over the `seeds` scores. Raises ValueError for an arm without a score, or on several tasks.
     """
     if len({row.task for row in rows}) > 1:
         raise ValueError("re-evaluation takes one task at a time: name the runs of one task")
-    scored = [row for row in rows if row.validation]
+    longest = max((row.layers for row in rows), default=0)
+    scored = [row for row in rows if row.validation and row.layers == longest]
     if not scored:
         raise ValueError("no pattern of this arm has a score: there is nothing to evaluate again")
     sign = 1 if scored[0].lower_is_better else -1

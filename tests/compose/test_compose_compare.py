@@ -68,6 +68,22 @@ def test_test_scores_of_the_submissions_are_compared_where_both_have_one(tmp_pat
     assert found.differences[2].differences == (pytest.approx(0.3),)
 
 
+def test_patterns_on_the_way_to_full_length_count_as_evaluations_and_have_no_score(tmp_path):
+    grown = [("4A", 0.9), ("A-3M", 0.8), ("4A-12M", 0.5), ("3A-13M", 0.6)]
+    a, b = arms(tmp_path, {0: grown}, {0: steps([0.3, 0.2, 0.7, 0.1, 0.9])})
+    found = compare.compare(a, b)
+    (pair,) = found.pairs
+    assert (pair.evaluations, pair.curve_a, pair.curve_b) == (4, (None, None, 0.5, 0.6), (0.3, 0.3, 0.7, 0.7))
+    assert pair.auc_a == pytest.approx(0.55)
+    assert any("2 steps tried fewer than 16 layers" in note for note in found.notes)
+    assert "evaluator seconds: A 8, B 10" in found.to_text()
+    assert [c.pattern for c in confirm.confirm(a.rows, lambda p, seed: 0.5, seeds=1)] == ["3A-13M", "4A-12M"]
+    a, b = arms(tmp_path / "unfinished", {0: grown[:2]}, {0: [("4A", 0.1)]})
+    assert compare.compare(a, b).differences[0].mean == pytest.approx(0.8)
+    with pytest.raises(ValueError, match="no good pattern of full length among its first 2 evaluations"):
+        compare.compare(a, arms(tmp_path / "whole", {0: steps([0.1])}, {0: steps([0.3, 0.2])})[1])
+
+
 def many(gain, noise, seed=0, pairs=12):
     rng = np.random.default_rng(seed)
     base = {k: float(rng.normal(0.5, 0.1)) for k in range(pairs)}
