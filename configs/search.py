@@ -12,6 +12,7 @@ demo          2 CPU cores, no key, 4 minutes (measured with `make demo`, see REA
 mad2, mad3    one GPU: attention + MLP, or with Mamba-2. Profile paper, 24 h or 500 steps; all good nodes are scored
               on test at the end, because the aggregation ranks by it.
 options       patterns whose layers have options (heads, widths, norms): 6 steps at the smallest fidelity, evolution.
+aggregate     from a ledger of searches (AIRA_JAX_LEDGER, else a built-in one) to one base and how to scale it, likewise.
 mix           one pattern for MAD, BabiStories and DCLM at once: 6 steps at the smallest fidelity, evolution.
 paper_greedy  the published protocol on MAD: the candidate's own word is the fitness, memory without a bound, whole
               files only, one worker, test scores inline.
@@ -35,6 +36,7 @@ from aira_jax.search.settings import Settings, to_config
 
 MAD2 = "NeuralArchitectureSearchMAD2PrimitivesAccuracy"
 MAD3 = "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"
+AGGREGATE = "ArchitectureAggregationMAD2PrimitivesAccuracy"
 MIX = "NeuralArchitectureSearchMix2PrimitivesRelativeError"
 OPTIONS = "NeuralArchitectureSearchMAD2PrimitivesOptionsAccuracy"
 
@@ -66,6 +68,7 @@ VARIANTS = {
     },
     "mad2": PAPER | {"task": MAD2},
     "mad3": PAPER | {"task": MAD3},
+    "aggregate": BEYOND | {"task": AGGREGATE},
     "mix": BEYOND | {"task": MIX},
     "options": BEYOND | {"task": OPTIONS},
     "paper_greedy": {

@@ -7,16 +7,21 @@ import dataclasses
 import hashlib
 from pathlib import Path
 
-from aira_jax.tasks import lra_source, text_corpus
+from aira_jax.tasks import ledger_source, lra_source, text_corpus
 
-KINDS = (*text_corpus.VARIABLES, *lra_source.TASKS)
+_MODULES = {
+    **dict.fromkeys(text_corpus.VARIABLES, text_corpus),
+    **dict.fromkeys(lra_source.TASKS, lra_source),
+    ledger_source.KIND: ledger_source,
+}
+KINDS = tuple(_MODULES)
 
 
 @dataclasses.dataclass(frozen=True)
 class Joined:
     """The raw data of a task made from several kinds."""
 
-    choices: "tuple[text_corpus.Choice | lra_source.Choice, ...]"
+    choices: "tuple[Choice, ...]"
 
     @property
     def fingerprint(self) -> str:
@@ -27,7 +32,7 @@ class Joined:
         return "; ".join(choice.description for choice in self.choices)
 
 
-Choice = text_corpus.Choice | lra_source.Choice | Joined
+Choice = text_corpus.Choice | lra_source.Choice | ledger_source.Choice | Joined
 
 
 def is_known(corpus: object) -> bool:
@@ -40,19 +45,20 @@ def choose(corpus: str, raw: Path | None = None) -> Choice:
     kinds = corpus.split("+")
     if len(kinds) > 1:
         return Joined(tuple(choose(kind, raw) for kind in kinds))
-    return (text_corpus if corpus in text_corpus.VARIABLES else lra_source).choose(corpus, raw)
+    return _MODULES[corpus].choose(corpus, raw)
 
 
 def files(choice: Choice) -> tuple[Path, ...]:
     """Files and folders that are read: candidate code must not reach them, since they hold labels."""
     if isinstance(choice, Joined):
         return tuple(path for part in choice.choices for path in files(part))
-    if isinstance(choice, lra_source.Choice):
+    if isinstance(choice, lra_source.Choice | ledger_source.Choice):
         return choice.files
     return tuple(path for path in (choice.path,) if path is not None)
 
 
 def variable(corpus: str) -> str:
     """The environment variables that name the raw data, in words."""
-    names = (text_corpus.VARIABLES.get(kind, lra_source.VARIABLE) for kind in corpus.split("+"))
+    own = {**text_corpus.VARIABLES, ledger_source.KIND: ledger_source.VARIABLE}
+    names = (own.get(kind, lra_source.VARIABLE) for kind in corpus.split("+"))
     return " and ".join(dict.fromkeys(names))

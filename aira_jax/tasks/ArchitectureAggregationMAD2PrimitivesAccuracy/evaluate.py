@@ -1,0 +1,9 @@
+"""Scales the base pattern of submission.csv, trains it on MAD and prints its accuracy: see --help."""
+
+import sys
+from pathlib import Path
+
+from aira_jax.compose import aggregation_task
+
+if __name__ == "__main__":
+    sys.exit(aggregation_task.evaluate(Path(__file__).parent))
