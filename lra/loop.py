@@ -90,7 +90,7 @@ class Loop:
             raise self._not_finite(step, values)
         self._last_loss = float(values["loss"])
         self.clock.done = step
-        if step == 1 or step % LOG_EVERY == 0 or self._stops(step):
+        if step == 1 or step % LOG_EVERY == 0 or self._evaluates(step):
             self._write_update(step, values)
         self._forecast()
         self.clock.check()

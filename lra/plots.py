@@ -128,7 +128,7 @@ def _png(path: Path, plot: Plot) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 3.6), dpi=120, layout="constrained")
+    figure = Figure(figsize=(6.4, 3.6), dpi=120)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot(title=plot.title, xlabel="update", ylabel=plot.y_label)
     for color, curve in zip(COLORS, plot.curves, strict=False):

@@ -75,7 +75,7 @@ def update(
 
     (loss, (accuracy, batch_stats)), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    norm = optax.global_norm(grads)
+    norm = optax.tree.norm(grads)
     metrics = {
         "loss": loss,
         "accuracy": accuracy,
