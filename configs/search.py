@@ -11,9 +11,10 @@ demo          2 CPU cores, no key, 4 minutes (measured with `make demo`, see REA
               then the best against the first draft with fresh evaluator seeds.
 mad2, mad3    one GPU: attention + MLP, or with Mamba-2. Profile paper, 24 h or 500 steps; all good nodes are scored
               on test at the end, because the aggregation ranks by it.
-options       patterns whose layers have options (heads, widths, norms): 6 steps at the smallest fidelity, evolution.
-aggregate     from a ledger of searches (AIRA_JAX_LEDGER, else a built-in one) to one base and how to scale it, likewise.
-mix           one pattern for MAD, BabiStories and DCLM at once: 6 steps at the smallest fidelity, evolution.
+mix, options, aggregate
+              beyond the paper, 6 steps of evolution at the smallest fidelity: one pattern for MAD, BabiStories and DCLM
+              at once; layers with hyper-parameters and norms of their own; from a ledger of searches (AIRA_JAX_LEDGER,
+              else a built-in one) to one base pattern and how to scale it.
 paper_greedy  the published protocol on MAD: the candidate's own word is the fitness, memory without a bound, whole
               files only, one worker, test scores inline.
 

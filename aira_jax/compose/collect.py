@@ -25,6 +25,7 @@ from aira_jax.search.test_scores import TestScores
 from aira_jax.search.tree import Tree
 from aira_jax.tasks import loader
 from aira_jax.tasks.compose import SUBMISSION
+from aira_jax.tasks.compose_options import OptionSpace
 
 LOG = "events.jsonl"
 WIDTH_SCALED = ", width 8 per layer"  # at the end of a preset's name: scores of another width are not comparable
@@ -198,6 +199,8 @@ def read_run(folder: Path) -> tuple[list[Row], RunFacts]:
     space = getattr(loader.load(tree.run["task"]).space, "SPACE", None)
     if space is None:
         raise ValueError(f"{tree.run['task']} is no search over patterns")
+    if isinstance(space, OptionSpace):
+        raise ValueError(f"{tree.run['task']} searches layers with options, which the aggregation does not know")
     ends = {(r["node"], r["phase"], r.get("seed") or 0): r for r in records if r["kind"] == events.Kind.EXEC_END}
     times = {r["node"]: r["t"] for r in records if r["kind"] == events.Kind.NODE}
     common = _common(folder, tree, len(space.primitives), last_config(records))
