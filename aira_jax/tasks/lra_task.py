@@ -366,7 +366,7 @@ def _believable(facts: Mapping[str, Any]) -> dict[str, Any]:
 
     def number(key: str, kind: type) -> Any:
         value = facts.get(key)
-        return value if type(value) in (int, kind) and math.isfinite(value) else None
+        return value if type(value) in (int, kind) and _is_believable(value) else None
 
     curve, extra = facts.get("curve"), facts.get("extra")
     return {
@@ -380,7 +380,11 @@ def _believable(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_point(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(isinstance(x, int | float | None) for x in value)
+    return isinstance(value, list) and len(value) == 2 and all(type(x) in (int, float) for x in value)
+
+
+def _is_believable(value: float) -> bool:
+    return -1e18 < value < 1e18  # false for NaN
 
 
 def _fit(task: Task, arguments: Arguments, candidate: Candidate, data: Path) -> fitting.Fit:
