@@ -13,11 +13,16 @@ from typing import Any
 
 import numpy as np
 
+from aira_jax.compose import provenance as provenance_lib
 from aira_jax.compose import voters
 from aira_jax.compose.collect import Collection, Row
 from aira_jax.statistics.bootstrap import LEVEL, SEED, percentiles, resample
 
 MIN_PAIRS = 10  # for a claim
+UNSHARED = (
+    "not every pair begins with the same designs: let controls make the first ones of an agent, "
+    "--config.llm.draft.backend=control.random"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,7 +81,7 @@ class Difference:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """`unpaired` lists runs (arm, task, seed) without a partner, which were left out."""
+    """`unpaired` lists runs (arm, task, seed) without a partner, which were left out; `provenance` covers both arms."""
 
     arm_a: str
     arm_b: str
@@ -87,6 +92,7 @@ class Comparison:
     evaluator_s: tuple[float, float]
     unpaired: tuple[tuple[str, str, int], ...]
     notes: tuple[str, ...]
+    provenance: provenance_lib.Facts
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -105,7 +111,7 @@ class Comparison:
             p = "" if d.p is None else f", p = {d.p:.3g}"
             lines.append(f"{d.what}: A - B = {d.mean:+.4f}{interval}{p} over {d.pairs} pairs. {d.verdict}")
         lines.append("evaluator seconds: A {:,.0f}, B {:,.0f}".format(*self.evaluator_s))
-        return "\n".join([*lines, *self.notes])
+        return "\n".join([*lines, *self.notes, provenance_lib.told(self.provenance)])
 
 
 def compare(a: Collection, b: Collection) -> Comparison:
@@ -138,6 +144,7 @@ def compare(a: Collection, b: Collection) -> Comparison:
         evaluator_s=tuple(round(sum(runs[key].evaluator_s for key in both), 3) for runs in (runs_a, runs_b)),
         unpaired=tuple(unpaired),
         notes=(*_growth(rows, layers), *_notes(pairs, unpaired, [runs_a, runs_b])),
+        provenance=provenance_lib.of_rows(rows),
     )
 
 
@@ -272,8 +279,7 @@ def wilcoxon(values: Sequence[float]) -> float:
 
 def _notes(pairs: Sequence[Pair], unpaired: Sequence[tuple], arms: Sequence[Mapping]) -> tuple[str, ...]:
     shared = min(pair.shared for pair in pairs)
-    notes = [f"{'every pair' if shared else 'no initial design is shared by every pair: not every pair'} begins with "
-             f"{shared or 'the same'} shared designs"]  # fmt: skip
+    notes = [f"every pair begins with {shared} shared designs" if shared else UNSHARED]
     counts = [len(run.evaluations) for arm in arms for key, run in arm.items()]
     if len(set(counts)) > 1:
         notes.append("runs of different length were cut to the unique evaluations that both of a pair have")

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from aira_jax.compose import provenance as provenance_lib
 from aira_jax.compose.measuring import Scored
 from aira_jax.patterns import Pattern
 from aira_jax.proxies import correlation
@@ -55,18 +56,18 @@ class Halving:
     def winner(self) -> Scored:
         return self.rungs[-1].ranked[0]
 
+    @property
+    def provenance(self) -> provenance_lib.Facts:
+        return provenance_lib.of_results([s.result for rung in self.rungs for s in rung.ranked if s.result])
+
     def to_json(self) -> dict[str, Any]:
         """Plain values; a score that is not finite is null."""
         rungs = [
-            {
-                "preset": rung.preset,
-                "kept": rung.kept,
-                "ranked": [{**dataclasses.asdict(s), "pattern": s.pattern.canonical()} for s in rung.ranked],
-            }
-            for rung in self.rungs
+            {"preset": rung.preset, "kept": rung.kept, "ranked": list(map(_plain, rung.ranked))} for rung in self.rungs
         ]
-        winner = self.winner.pattern.canonical()
-        return _finite({"winner": winner, "rungs": rungs, "agreements": list(map(dataclasses.asdict, self.agreements))})
+        told = {"winner": self.winner.pattern.canonical(), "rungs": rungs}
+        agreements = list(map(dataclasses.asdict, self.agreements))
+        return _finite({**told, "agreements": agreements, "provenance": self.provenance})
 
     def to_text(self) -> str:
         """For a terminal."""
@@ -77,7 +78,7 @@ class Halving:
             lines += [f"  {s.score:.4f}  {s.pattern.pretty()}" for s in rung.ranked[: rung.kept]]
             if agreement is not None:
                 lines.append(f"  {_told(agreement)}")
-        return "\n".join(lines)
+        return "\n".join([*lines, provenance_lib.told(self.provenance)])
 
 
 def halve(
@@ -144,6 +145,11 @@ def _note(rho: float, n: int, names: tuple[str, str]) -> str:
     if rho < WEAK and n >= WEAK_FROM:
         return f"warning: {names[0]} is a poor guide to {names[1]} here (Spearman below {WEAK})"
     return ""
+
+
+def _plain(s: Scored) -> dict[str, Any]:
+    names = ("preset", "score", "loss", "status", "cached")
+    return {"pattern": s.pattern.canonical(), **{name: getattr(s, name) for name in names}}
 
 
 def _told(a: Agreement) -> str:

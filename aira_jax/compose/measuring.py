@@ -18,7 +18,7 @@ WIDTH_PER_LAYER = 8
 @dataclasses.dataclass(frozen=True)
 class Scored:
     """A pattern's score at a preset: accuracy on MAD (higher is better), loss in nats on text (lower). `cached`:
-    nothing was trained for it."""
+    nothing was trained for it. `result` is all that is known about the evaluation."""
 
     pattern: Pattern
     preset: str
@@ -26,6 +26,7 @@ class Scored:
     loss: float
     status: str
     cached: bool
+    result: ProxyResult | None = dataclasses.field(default=None, repr=False, compare=False)
 
 
 def lower_is_better(proxy: str) -> bool:
@@ -72,7 +73,7 @@ def measure(
         sized = _sized(text_fidelity.get(proxy, preset), pattern, width_scaling)
         result = _on_text(pattern, proxy, sized, directory, seeds)
     value = result.loss if lower_is_better(proxy) else result.score
-    return Scored(pattern, preset, value, result.loss, str(result.status), result.cached)
+    return Scored(pattern, preset, value, result.loss, str(result.status), result.cached, result)
 
 
 def _sized(preset, pattern: Pattern, width_scaling: bool):

@@ -50,7 +50,8 @@ class AgentReport:
     """What one agent did on one task and preset, over all of its runs.
 
     `unique_share` is the part of its patterns that no other agent proposed; `duplicate_rate` the part of its steps
-    that proposed a pattern a second time within their run. `best_submitted` and `best_explored` are
+    that proposed a pattern a second time within their run. Where patterns grew, the longest alone have scores that
+    count. `best_submitted` and `best_explored` are
     {"pattern", "validation", "test"}: of the nodes handed in, and of all. `curves` holds, by run seed, the best
     validation score after every step (None before the first good one).
     """
@@ -137,6 +138,8 @@ def _agent(rows: Sequence[Row], owners: Mapping[tuple[str, str, str], set[str]])
     for row in rows:
         runs[row.run].append(row)
     distinct = sum(len({row.pattern for row in run}) for run in runs.values())
+    longest = max(row.layers for row in rows)
+    grown = [row for row in rows if row.layers == longest]
     return AgentReport(
         task=task,
         preset=preset,
@@ -147,17 +150,17 @@ def _agent(rows: Sequence[Row], owners: Mapping[tuple[str, str, str], set[str]])
         unique_share=sum(owners[task, preset, p] == {agent} for p in patterns) / len(patterns),
         duplicate_rate=1 - distinct / len(rows),
         evaluator_s=round(sum(row.wall_s for row in rows), 3),
-        best_submitted=_best([row for row in rows if row.submitted]),
-        best_explored=_best(rows),
-        curves={_run_name(run, runs): best_so_far(run) for run in runs.values()},
+        best_submitted=_best([row for row in grown if row.submitted]),
+        best_explored=_best(grown),
+        curves={_run_name(run, runs): best_so_far(run, longest) for run in runs.values()},
     )
 
 
-def best_so_far(run: Sequence[Row]) -> tuple[float | None, ...]:
-    """The best validation score after every step of one run."""
+def best_so_far(run: Sequence[Row], layers: int) -> tuple[float | None, ...]:
+    """The best validation score of a pattern of so many layers, after every step of one run."""
     curve, best = [], None
     for row in run:
-        value = row.validation.value if row.validation else None
+        value = row.validation.value if row.validation and row.layers == layers else None
         if value is not None and (best is None or (value < best if row.lower_is_better else value > best)):
             best = value
         curve.append(best)

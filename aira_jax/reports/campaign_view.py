@@ -6,8 +6,8 @@ from fractions import Fraction
 
 from aira_jax import patterns
 from aira_jax.compose import dims, flops
+from aira_jax.compose import provenance as provenance_lib
 from aira_jax.compose.chain import Chain, Group, Scaled
-from aira_jax.compose.collect import Measured
 from aira_jax.reports import charts
 from aira_jax.reports.numbers import number
 
@@ -181,24 +181,5 @@ def progress(chain: Chain) -> tuple[tuple[str, charts.Chart | None], ...]:
 
 
 def provenance(chain: Chain) -> tuple[tuple[str, str], ...]:
-    """What the scores rest on, as (name, values): presets, seeds, corpora, evaluations, numerics, versions."""
-    measured = [m for row in chain.rows for m in (row.validation, *row.tests) if m is not None]
-    evaluations = {m.key for m in measured if m.key} or {(r.task, r.pattern) for r in chain.rows if r.validation}
-    facts = {
-        "preset": chain.base.presets,
-        "tasks": chain.base.tasks,
-        "data seeds": _distinct(measured, "data_seed"),
-        "evaluator seeds": _distinct(measured, "eval_seed"),
-        "corpora": _distinct(measured, "corpus"),
-        "unique evaluations": [f"{len(evaluations):,}"],
-        "evaluator seconds": [f"{sum(agent.evaluator_s for agent in chain.agents):,.0f}"],
-        "numbers": _distinct(measured, "dtype"),
-        "device": _distinct(measured, "device"),
-        "versions": sorted({f"{name} {version}" for m in measured for name, version in m.versions.items()}),
-        "code": sorted({row.code_version for row in chain.rows if row.code_version}),
-    }
-    return tuple((name, ", ".join(values)) for name, values in facts.items() if values)
-
-
-def _distinct(measured: Sequence[Measured], name: str) -> list[str]:
-    return sorted({str(value) for m in measured if (value := getattr(m, name)) is not None})
+    """What the scores rest on, as (name, values)."""
+    return tuple((name, ", ".join(values)) for name, values in provenance_lib.of_rows(chain.rows).items())

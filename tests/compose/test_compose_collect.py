@@ -201,6 +201,13 @@ def test_the_scripts_print_json_and_end_bad_input_with_exit_2(tmp_path):
     assert len((tmp_path / "c.jsonl").read_text().splitlines()) == 5
 
 
+def test_of_patterns_that_grow_only_the_longest_are_ranked_as_finds(tmp_path):
+    run_logs.write(tmp_path, [("4A", 0.9), ("A-3M", 0.95), (pattern("A"), 0.5), (pattern("M"), 0.6)], submitted=3)
+    (report,) = ranking.agents(collect.collect([tmp_path]).rows)
+    assert report.best_explored["validation"] == report.best_submitted["validation"] == 0.6
+    assert report.curves == {"0": (None, None, 0.5, 0.6)}
+
+
 def test_rows_are_plain_data(tmp_path):
     run_logs.write(tmp_path, [(pattern("A"), 0.5)])
     (row,) = collect.collect([tmp_path]).rows

@@ -43,6 +43,9 @@ def test_curves_area_and_differences_of_a_pair(tmp_path):
     assert (best.mean, area.mean) == (pytest.approx(0.1), pytest.approx(0.025))
     assert best.verdict == "No claim: 1 pairs, at least 10 are needed."
     assert (best.low, best.p) == (None, None)
+    assert found.provenance["preset"] == ("smoke",)
+    assert (found.provenance["data seeds"], found.provenance["unique evaluations"]) == (("12345",), ("1",))
+    assert found.to_text().endswith("code 1")
 
 
 def test_repeated_patterns_do_not_count_and_the_longer_run_is_cut(tmp_path):

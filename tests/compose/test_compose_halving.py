@@ -90,6 +90,7 @@ def test_failed_and_constant_scores_stay_plain_json():
     assert told["agreements"][0]["spearman"] is None
     assert "all patterns alike" in told["agreements"][0]["note"]
     assert told["rungs"][0]["ranked"][-1]["score"] is None
+    assert told["provenance"] == {}
 
 
 @pytest.mark.parametrize(
@@ -146,4 +147,5 @@ def test_twelve_patterns_at_two_presets_print_both_correlations(tmp_path):
     assert "smoke against demo over 12 patterns: Spearman" in first.stdout
     assert ", Kendall" in first.stdout
     again = subprocess.run([*command, f"--cache_dir={tmp_path}", "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(again.stdout)["provenance"]["preset"] == ["demo", "smoke"]
     assert all(s["cached"] for rung in json.loads(again.stdout)["rungs"] for s in rung["ranked"])
