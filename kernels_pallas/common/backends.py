@@ -42,11 +42,11 @@ def triton_params(num_warps: int, num_stages: int):
     return load("triton").CompilerParams(num_warps=num_warps, num_stages=num_stages)
 
 
-def mosaic_gpu_load(ref, layout):
+def mosaic_gpu_load(ref, layout, optimized: bool = True):
     """The values of `ref` in registers in `layout`; older versions of jax want an index, which is empty here."""
     load_ref = load("mosaic_gpu").load
     index = ((),) if "idx" in inspect.signature(load_ref).parameters else ()
-    return load_ref(ref, *index, layout=layout)
+    return load_ref(ref, *index, layout=layout, optimized=optimized)
 
 
 def interprets_mosaic_gpu() -> bool:

@@ -17,6 +17,7 @@ from kernels_pallas.ssd import kernels
 from kernels_pallas.ssd.chunked import Chunks
 from kernels_pallas.ssd.xla import XlaStages
 from kernels_pallas.state_scan import pallas_tpu as scan
+from kernels_pallas.state_scan.core import scan_states
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +35,7 @@ class TpuStages(XlaStages):
 
     def scan(self, decay, states, initial, *, reverse: bool, dtype):
         kernel = scan.Scan(tile=self.scan_tile, dtype=str(jnp.dtype(dtype)), interpret=self.interpret)
-        flat = states.reshape(*states.shape[:3], -1)
-        before, final = kernel(decay, flat, initial.reshape(*initial.shape[:2], -1), reverse)
-        return before.reshape(states.shape), final.reshape(initial.shape)
+        return scan_states(kernel, decay, states, initial, reverse)
 
     def chunk_scan(self, k: Chunks, states):
         q, p, n = k.x.shape[2], k.x.shape[4], k.B.shape[4]

@@ -3,11 +3,13 @@
 from kernels_pallas.common import backends
 from kernels_pallas.common.dispatch import Choice, Impl, Op
 from kernels_pallas.common.specs import SsdSpec
-from kernels_pallas.ssd import pallas_tpu, pallas_triton
+from kernels_pallas.ssd import pallas_mosaic_gpu, pallas_tpu, pallas_triton
 from kernels_pallas.ssd.xla import XlaStages
+from kernels_pallas.state_scan.support import mosaic_gpu_missing
 
 MIN_BLOCK, MAX_CHUNK, MAX_STATE = 16, 256, 256
 MAX_PRODUCT = 64 * 256
+MAX_MOSAIC_HEAD = 128
 
 
 def _anything(spec: SsdSpec) -> str | None:
@@ -39,6 +41,18 @@ def _limits(spec: SsdSpec) -> str | None:
     return None
 
 
+def _mosaic(spec: SsdSpec) -> str | None:
+    """Hopper's matrix unit multiplies float32 as TF32, and takes 64 rows at a time."""
+    advice = 'use impl="pallas_triton" or "xla"'
+    if spec.dtype != "bfloat16":
+        return f"Mosaic GPU kernels take bfloat16, not {spec.dtype}, which wgmma would round to TF32; {advice}"
+    if spec.chunk is not None and spec.chunk not in (64, 128, 256):
+        return f"chunk={spec.chunk}; Mosaic GPU kernels take 64, 128 or 256"
+    if spec.P > MAX_MOSAIC_HEAD:
+        return f"P={spec.P} exceeds {MAX_MOSAIC_HEAD}, the most that fits the registers of a warpgroup; {advice}"
+    return _limits(spec) or mosaic_gpu_missing()
+
+
 def _chunk(spec: SsdSpec, impl: Impl, platform: str) -> int:
     return 32 if platform == "cpu" and not impl.is_pallas else 128
 
@@ -50,6 +64,7 @@ OP = Op(
         Impl.XLA: _anything,
         Impl.XLA_SCAN: _anything,
         Impl.PALLAS_TRITON: _pallas("triton"),
+        Impl.PALLAS_MOSAIC_GPU: _mosaic,
         Impl.PALLAS_TPU: _pallas("tpu"),
     },
     auto={"cpu": (Impl.XLA_SCAN,), "gpu": (Impl.PALLAS_TRITON, Impl.XLA), "tpu": (Impl.XLA,)},
@@ -64,4 +79,6 @@ def stages(choice: Choice, interpret: bool):
         return XlaStages()
     if choice.impl is Impl.PALLAS_TRITON:
         return pallas_triton.TritonStages(**blocks, interpret=interpret)
+    if choice.impl is Impl.PALLAS_MOSAIC_GPU:
+        return pallas_mosaic_gpu.MosaicStages(**blocks, interpret=interpret)
     return pallas_tpu.TpuStages(**blocks, interpret=interpret)

@@ -3,7 +3,7 @@
 For h_i = decay_i h_{i-1} + state_i: d state_i = dH_i, d decay_i = <dH_i, h_{i-1}>, d initial = the final value of the
 scan of the cotangents from the other end.
 
-B batch, c chunks, H heads, F flattened state.
+B batch, c chunks, H heads, P head dim, N state dim, F flattened state.
 """
 
 import functools
@@ -34,3 +34,10 @@ def _backward(reverse, kernel, saved, cotangents):
 
 
 exclusive_scan.defvjp(_forward, _backward)
+
+
+def scan_states(kernel: Kernel, decay_BcH, states_BcHPN, initial_BHPN, reverse: bool):
+    """`kernel` on states [B,c,H,P,N]: the values before each element and the final one, in the same shape."""
+    flat_BcHF = states_BcHPN.reshape(*states_BcHPN.shape[:3], -1)
+    before, final = kernel(decay_BcH, flat_BcHF, initial_BHPN.reshape(*initial_BHPN.shape[:2], -1), reverse)
+    return before.reshape(states_BcHPN.shape), final.reshape(initial_BHPN.shape)

@@ -19,10 +19,15 @@ def _pallas(backend: str):
     return supports
 
 
-def _mosaic(spec: ScanSpec) -> str | None:
+def mosaic_gpu_missing() -> str | None:
+    """Why Mosaic GPU kernels cannot be lowered, or in `interpret_mode` interpreted, by the installed jax."""
     if dispatch.interpreting() and not backends.interprets_mosaic_gpu():
         return "jax before 0.11 has no interpreter of Mosaic GPU kernels"
-    return _pallas("mosaic_gpu")(spec)
+    return backends.missing("mosaic_gpu")
+
+
+def _mosaic(spec: ScanSpec) -> str | None:
+    return mosaic_gpu_missing() or _pallas("mosaic_gpu")(spec)
 
 
 OP = Op(

@@ -1,6 +1,7 @@
 """Dispatch: what runs where and why; and every refused input with the mend that its message names."""
 
 import builtins
+import dataclasses
 import logging
 import subprocess
 import sys
@@ -92,6 +93,20 @@ def test_ssd_refuses(name):
 def test_pallas_names_its_limits(changes, message):
     with interpret_mode(), pytest.raises(ValueError, match=message):
         call(impl="pallas_triton", **changes)
+
+
+@pytest.mark.parametrize(
+    "changes,message",
+    [
+        ({}, r'take bfloat16, not float32.*TF32; use impl="pallas_triton" or "xla"'),
+        ({"dtype": "bfloat16", "chunk": 32}, r"chunk=32; Mosaic GPU kernels take 64, 128 or 256"),
+        ({"dtype": "bfloat16", "P": 256}, r"P=256 exceeds 128, the most that fits the registers of a warpgroup"),
+        ({"dtype": "bfloat16", "N": 24}, r"N=24 is no power of two >= 16"),
+    ],
+)
+def test_mosaic_gpu_names_its_limits(changes, message):
+    with device(Target.H100), pytest.raises(ValueError, match=message):
+        explain("ssd", dataclasses.replace(SPEC, **changes), impl="pallas_mosaic_gpu")
 
 
 def test_the_other_operators_refuse():

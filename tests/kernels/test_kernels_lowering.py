@@ -35,9 +35,9 @@ def test_state_scan(scale, impl):
 
 
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("impl,count", [("pallas_triton", 9), ("pallas_tpu", 5)])
+@pytest.mark.parametrize("impl,count", [("pallas_triton", 9), ("pallas_mosaic_gpu", 4), ("pallas_tpu", 5)])
 def test_ssd_forward_and_backward(scale, impl, count):
-    """On GPUs: chunk_state and the scan, forward and for the gradient, and the gradient kernels."""
+    """Triton: chunk_state and the scan, forward and for the gradient, and the gradient kernels."""
     s = shape(scale)
     b, dtype = s.block, jnp.bfloat16
     heads, groups = (s.B, s.L, b.H), (s.B, s.L, b.G, b.N)

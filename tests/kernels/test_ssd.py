@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kernels_pallas import SsdSpec, cases, interpret_mode, ssd
-from kernels_pallas.common import dispatch
+from kernels_pallas.common import backends, dispatch
 
 ALL = ("reference", "xla", "xla_scan")
 
@@ -57,6 +57,13 @@ def test_random_shapes_interpreted(seed, impl, dtype):
     print(sizes)
     with dispatch.block_sizes(**sizes):
         check(*draw(rng, dtype, pallas=True), seed, [impl])
+
+
+@pytest.mark.skipif(not backends.interprets_mosaic_gpu(), reason="this jax cannot interpret Mosaic GPU kernels")
+def test_mosaic_gpu_interpreted(seed):
+    """Two tiles a chunk, and a chunk that is not full."""
+    spec = SsdSpec(1, 100, 8, 16, 2, 16, "bfloat16", 128, True)
+    check(spec, {"skip": "HP", "bias": True, "initial": True}, seed, ["pallas_mosaic_gpu"])
 
 
 @pytest.mark.slow
