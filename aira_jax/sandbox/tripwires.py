@@ -18,6 +18,7 @@ CLOCK = (
     "time.process_time", "time.thread_time", "time.sleep", "time.clock_gettime", "datetime.datetime.now",
     "datetime.datetime.utcnow", "datetime.datetime.today", "datetime.date.today",
 )  # fmt: skip
+GENERATORS = ("lra.data.listops", "lra.data.recall", "lra.data.needle", "lra.data.build", "aira_jax.proxies.mad")
 _LABELS = re.compile(r"\w*_with_labels|result[_-]file|result\.json|events\.jsonl|gold_submission\w*")
 _OUTSIDE = re.compile(r"^(/(?!dev/null$)\w|~|\.\./)|/\.\./")
 
@@ -85,6 +86,9 @@ def _uses(name: str, line: int, exclusive: bool) -> Iterator[tuple[int, str]]:
         exact_family = wire in ("os.exec", "os.spawn")
         if name == wire or name.startswith(wire + ".") or (exact_family and name.startswith(wire)):
             yield line, f"uses {wire}"
+    for generator in GENERATORS:
+        if name.startswith(generator):
+            yield line, f"uses {generator}, which makes the rows of a task"
     if exclusive and name in CLOCK:
         yield line, f"reads the clock ({name})"
 

@@ -18,6 +18,7 @@ from aira_jax.sandbox.tripwires import scan
         ("import pathlib\npathlib.Path('~/.ssh')", "path outside"),
         ("x = 'data/test_with_labels/y.npy'", "names 'test_with_labels'"),
         ("x = '--result-file'", "names 'result-file'"),
+        ("from lra.data import listops\nlistops.rows", "uses lra.data.listops, which makes the rows of a task"),
     ],
 )
 def test_it_names(source, warning):

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from aira_jax.sandbox import make
-from aira_jax.tasks import loader, lra_data, mounts
-from aira_jax.tasks.evaluation import Split
+from aira_jax.tasks import loader, lra_data, lra_task, mounts
+from aira_jax.tasks.evaluation import EvaluatorError, Split
 
 LISTOPS = "LongContextReasoningLRAListOpsAccuracy"
 REPORT = "--result-file=evaluation_report.json"
@@ -97,6 +97,31 @@ def test_what_a_fit_wrote_is_kept_where_a_work_directory_is_named(tmp_path):
     assert code == 0, output
     assert {"predictions.npy", "fit.json", "run"} <= {path.name for path in (tmp_path / "kept").iterdir()}
     assert (tmp_path / "kept" / "run" / "metrics.jsonl").stat().st_size
+
+
+@pytest.mark.slow
+def test_the_starter_measures_itself_where_validation_rows_are_labelled(tmp_path):
+    task = loader.load(LISTOPS)
+    prepared = loader.prepare(task, "smoke", tmp_path / "root", self_reported=True)
+    work = tmp_path / "work"
+    work.mkdir()
+    for name, text in task.starter.items():
+        (work / name).write_text(text)
+    (work / "data").symlink_to(prepared.agent)
+    command = [sys.executable, "solution.py"]
+    done = subprocess.run(
+        command, cwd=work, env=mounts.script_environment(), capture_output=True, text=True, check=True
+    )
+    assert 0.3 < float(done.stdout.removeprefix("validation Accuracy: ")) < 0.7
+    assert sorted(path.name for path in work.iterdir()) == ["data", "model.py", "solution.py"]
+
+
+def test_the_starter_cannot_measure_itself_without_labels(tmp_path):
+    task = loader.load(LISTOPS)
+    prepared = loader.prepare(task, "smoke", tmp_path)
+    model = task.folder / "starter" / "model.py"
+    with pytest.raises(EvaluatorError, match="fitness=self_reported"):
+        lra_task.train_and_score("listops", model, data_dir=prepared.agent)
 
 
 @pytest.mark.slow
