@@ -15,7 +15,7 @@ from absl import flags
 from aira_jax import cli
 from aira_jax.choices import member
 from aira_jax.compose import campaign, collect
-from aira_jax.compose.ranking import Score
+from aira_jax.compose.ranking import Accuracy, Score
 
 _RUNS = flags.DEFINE_list("runs", None, "Run directories, or folders that hold some.", required=True)
 _METHOD = flags.DEFINE_string("method", "n0", "n0, n1, nall, or n<c>: how many chosen layers a vote looks back at.")
@@ -24,6 +24,7 @@ _TOP_K = flags.DEFINE_integer("top_k", 0, "Only the so many best vote; 0: all.")
 _WEIGHTS = flags.DEFINE_enum("weights", "", ["", "rank_decay"], "Weights of the votes; default: equal.")
 _MULTIPLICITY = flags.DEFINE_bool("multiplicity", False, "A pattern votes as often as it was proposed.")
 _SCORE = flags.DEFINE_string("score", "auto", "auto, test or validation.")
+_ACCURACY = flags.DEFINE_string("accuracy", "micro", "micro, or macro (the mean over classes) where MAD ranks.")
 _TASK = flags.DEFINE_string("task", "", "Only runs on this task.")
 _PROFILE = flags.DEFINE_string("profile", "", "Only runs at this preset.")
 _LAYERS = flags.DEFINE_integer("layers", 0, "Only patterns of so many layers; 0: all.")
@@ -42,12 +43,13 @@ def main(argv):
         rank_decay=_WEIGHTS.value == "rank_decay",
         multiplicity=_MULTIPLICITY.value,
         score=member(Score, _SCORE.value, "score"),
+        accuracy=member(Accuracy, _ACCURACY.value, "accuracy"),
         task=_TASK.value,
         preset=_PROFILE.value,
         layers=_LAYERS.value or None,
     )
     base = campaign.base_pattern(collection, chosen)
-    print(f"ranked by {base.score} scores: {base.coverage}", file=sys.stderr)
+    print(f"ranked by {base.ranked_by}: {base.coverage}", file=sys.stderr)
     print(json.dumps(base.to_json()) if _JSON.value else base.to_text())
 
 

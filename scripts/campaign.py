@@ -14,7 +14,7 @@ from aira_jax.choices import member
 from aira_jax.compose import chain, collect
 from aira_jax.compose.campaign import Choice
 from aira_jax.compose.extrapolate import Method
-from aira_jax.compose.ranking import Score
+from aira_jax.compose.ranking import Accuracy, Score
 from aira_jax.reports import campaign, campaign_words
 
 _RUNS = flags.DEFINE_list("runs", None, "Run directories, or folders that hold some.", required=True)
@@ -25,6 +25,7 @@ _CLUSTERS = flags.DEFINE_integer(
 )
 _EXTRAPOLATE = flags.DEFINE_string("extrapolate", None, "stretch or stack; default: what the length of the base asks.")
 _SCORE = flags.DEFINE_string("score", "auto", "auto, test or validation.")
+_ACCURACY = flags.DEFINE_string("accuracy", "micro", "micro, or macro (the mean over classes) where MAD ranks.")
 _TASK = flags.DEFINE_string("task", "", "Only runs on this task.")
 _PROFILE = flags.DEFINE_string("profile", "", "Only runs at this preset.")
 _LAYERS = flags.DEFINE_integer("layers", 0, "Only patterns of so many layers; 0: all.")
@@ -37,6 +38,7 @@ def main(argv):
     choice = Choice(
         method=_METHOD.value,
         score=member(Score, _SCORE.value, "score"),
+        accuracy=member(Accuracy, _ACCURACY.value, "accuracy"),
         task=_TASK.value,
         preset=_PROFILE.value,
         layers=_LAYERS.value or None,

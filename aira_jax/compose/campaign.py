@@ -10,7 +10,7 @@ from aira_jax import choices
 from aira_jax.compose import aggregate, ranking
 from aira_jax.compose.aggregate import DECAYS, Aggregate, Outcome
 from aira_jax.compose.collect import Collection, Row
-from aira_jax.compose.ranking import Score
+from aira_jax.compose.ranking import Accuracy, Score
 from aira_jax.compose.voters import KMeansTop, RankDecay, Ranking, Selector, TopK
 
 
@@ -24,6 +24,7 @@ class Choice:
     rank_decay: bool = False
     multiplicity: bool = False
     score: Score = Score.AUTO
+    accuracy: Accuracy = Accuracy.MICRO
     task: str = ""
     preset: str = ""
     layers: int | None = None
@@ -50,6 +51,7 @@ class Base:
     result: Aggregate
     outcomes: tuple[Outcome, ...]
     score: Score
+    accuracy: Accuracy
     coverage: str
     patterns: int
     presets: tuple[str, ...]
@@ -61,6 +63,10 @@ class Base:
     def evaluated(self) -> str:
         return "it was itself evaluated" if self.result.evaluated else "it was never evaluated itself: evaluate it"
 
+    @property
+    def ranked_by(self) -> str:
+        return f"{self.score} scores" + (" (macro accuracy)" if self.accuracy is Accuracy.MACRO else "")
+
     def to_json(self) -> dict:
         """Plain values: those of the aggregate, then where they come from."""
         return self.result.to_json() | {
@@ -68,6 +74,7 @@ class Base:
             "layers": len(self.result.pattern),
             "counts": dict(self.result.pattern.counts()),
             "ranked_by": str(self.score),
+            "accuracy": str(self.accuracy),
             "coverage": self.coverage,
             "patterns": self.patterns,
             "presets": list(self.presets),
@@ -108,7 +115,7 @@ def base_pattern(collection: Collection, choice: Choice = Choice()) -> Base:
     """
     rows = _chosen(collection, choice)
     score = ranking.choose(rows, choice.score)
-    found = ranking.entries(rows, score)
+    found = ranking.entries(rows, score, choice.accuracy)
     scored = {(row.task, row.pattern) for row in rows if row.validation or row.tests}
     coverage = f"{len(found)} of {len(scored)} patterns have one"
     if not found:
@@ -125,6 +132,7 @@ def base_pattern(collection: Collection, choice: Choice = Choice()) -> Base:
         result=result,
         outcomes=aggregate.outcomes(ranked, selections=_selections(ranked, choice)),
         score=score,
+        accuracy=choice.accuracy,
         coverage=coverage,
         patterns=len(found),
         presets=tuple(sorted({entry.preset for entry in found})),
@@ -137,7 +145,7 @@ def base_pattern(collection: Collection, choice: Choice = Choice()) -> Base:
 def scored(collection: Collection, choice: Choice = Choice()) -> tuple[ranking.Entry, ...]:
     """The entries that `base_pattern` ranks, of every task the best first."""
     rows = _chosen(collection, choice)
-    return ranking.entries(rows, ranking.choose(rows, choice.score))
+    return ranking.entries(rows, ranking.choose(rows, choice.score), choice.accuracy)
 
 
 def _chosen(collection: Collection, choice: Choice) -> list[Row]:

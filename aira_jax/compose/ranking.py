@@ -24,6 +24,14 @@ class Score(enum.StrEnum):
     VALIDATION = "validation"
 
 
+class Accuracy(enum.StrEnum):
+    """MICRO: over all targets, a task's own metric. MACRO: of the classes' recalls, mad-lab's; the text proxies rank by
+    loss and have none."""
+
+    MICRO = "micro"
+    MACRO = "macro"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Entry:
     """A pattern on one task and preset. `score`, `macro` and `loss` are means over evaluations with distinct seeds.
@@ -79,15 +87,26 @@ def choose(rows: Iterable[Row], score: Score) -> Score:
     return Score.TEST if tested and 2 * len(tested & scored) >= len(scored) else Score.VALIDATION
 
 
-def entries(rows: Iterable[Row], score: Score = Score.TEST) -> tuple[Entry, ...]:
-    """One entry per pattern, task, preset and corpus; of every task the best first. Rows without a score count not."""
+def entries(rows: Iterable[Row], score: Score = Score.TEST, accuracy: Accuracy = Accuracy.MICRO) -> tuple[Entry, ...]:
+    """One entry per pattern, task, preset and corpus; of every task the best first. Rows without a score count not.
+
+    Raises ValueError for the macro accuracy of rows that have none.
+    """
     groups: dict[tuple, list[Row]] = defaultdict(list)
     for row in rows:
         measured = _measured(row, score)
         if measured:
             groups[row.task, row.preset, measured[0].corpus or "", row.pattern].append(row)
     found = [_entry(group, score) for group in groups.values()]
-    return tuple(sorted(found, key=_order))
+    return tuple(sorted((_by(entry, accuracy) for entry in found), key=_order))
+
+
+def _by(entry: Entry, accuracy: Accuracy) -> Entry:
+    if accuracy is Accuracy.MICRO:
+        return entry
+    if entry.macro is None or entry.lower_is_better:
+        raise ValueError(f"{entry.pattern} on {entry.task} has no macro accuracy: rank by micro, or other tasks")
+    return dataclasses.replace(entry, score=entry.macro)
 
 
 def rankings(found: Sequence[Entry], *, multiplicity: bool = False) -> tuple[Ranking, ...]:

@@ -57,7 +57,7 @@ def clusters(chain: Chain) -> Figure:
             label = f"cluster {number + 1}: {size}{', votes' if number == 0 else ''}"
             axes.plot(places, [e.score for e in members], "o", ms=4, color=CYCLE[number % len(CYCLE)], label=label)
             first += size
-        axes.set(title=group.task, xlabel="place in the ranking", ylabel=f"{chain.base.score} score")
+        axes.set(title=group.task, xlabel="place in the ranking", ylabel=chain.base.ranked_by)
         axes.legend()
     return figure
 

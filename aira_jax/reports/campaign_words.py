@@ -24,7 +24,7 @@ def collected(collection: Collection) -> Iterator[str]:
 def elected(chain: Chain) -> Iterator[str]:
     """What the ranking and the vote gave."""
     base, result = chain.base, chain.base.result
-    yield f"2  rank         by {base.score} scores: {base.coverage}"
+    yield f"2  rank         by {base.ranked_by}: {base.coverage}"
     for group in chain.groups:
         best = group.entries[0]
         yield f"                {_many(len(group.entries), 'pattern')} on {group.task}"

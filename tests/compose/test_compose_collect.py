@@ -201,6 +201,24 @@ def test_the_scripts_print_json_and_end_bad_input_with_exit_2(tmp_path):
     assert len((tmp_path / "c.jsonl").read_text().splitlines()) == 5
 
 
+def test_macro_accuracy_ranks_where_it_is_asked_for_and_known(tmp_path):
+    run_logs.write(tmp_path, [(pattern("A"), 0.5), (pattern("M"), 0.6)])
+    rows = collect.collect([tmp_path]).rows
+    swapped = [dataclasses.replace(r, validation=dataclasses.replace(r.validation, macro=1 - r.validation.value))
+               for r in rows]  # fmt: skip
+    by = {a: ranking.entries(swapped, Score.VALIDATION, a)[0] for a in ranking.Accuracy}
+    assert {a: (e.pattern, e.score) for a, e in by.items()} == {
+        "micro": (parse(pattern("M")).canonical(), 0.6),
+        "macro": (parse(pattern("A")).canonical(), 0.5),
+    }
+    unknown = [dataclasses.replace(r, validation=dataclasses.replace(r.validation, macro=None)) for r in rows]
+    with pytest.raises(ValueError, match="has no macro accuracy: rank by micro"):
+        ranking.entries(unknown, Score.VALIDATION, ranking.Accuracy.MACRO)
+    assert base(tmp_path, clusters=None, accuracy=ranking.Accuracy.MACRO).ranked_by == (
+        "validation scores (macro accuracy)"
+    )
+
+
 def test_of_patterns_that_grow_only_the_longest_are_ranked_as_finds(tmp_path):
     run_logs.write(tmp_path, [("4A", 0.9), ("A-3M", 0.95), (pattern("A"), 0.5), (pattern("M"), 0.6)], submitted=3)
     (report,) = ranking.agents(collect.collect([tmp_path]).rows)
