@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from aira_jax.tasks import loader, lra_data, lra_source, lra_task, sources
+from aira_jax.tasks import loader, lra_data, lra_source, lra_task, overview, sources
 from aira_jax.tasks.evaluation import EvaluatorError, Split
 from lra.data import store
 
@@ -168,3 +168,13 @@ def test_real_samples_are_named_as_what_they_are(monkeypatch, tmp_path):
     monkeypatch.setenv(lra_source.VARIABLE, os.path.join(os.environ.get("AIRA_JAX_SHARED", "../shared/data"), "lra"))
     made = lra_data.make("retrieval", "smoke", 0, sources.choose("aan"), tmp_path / "data")
     assert (made.meta.label, made.meta.surrogate) == ("AAN surrogate (1,665 papers)", True)
+
+
+def test_a_prompt_shows_what_lies_in_the_data_folders(mounted):
+    text = overview.data_overview(mounted)
+    assert (
+        "data/train: ListOps, read by lra.data.store.open('data/train')\n    train: 20000 rows of 6 to 30 token" in text
+    )
+    assert "\n    row 0: 12 1 9 5 7 15 -> 8\n" in text  # [MAX 0 8 4 6 ] = 8
+    assert "validation: 1000 rows of 6 to " in text
+    assert text.count("row ") == 2
