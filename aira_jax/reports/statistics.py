@@ -16,7 +16,7 @@ from aira_jax.statistics import tables
 from aira_jax.statistics.contrasts import Contrast, Measure
 from aira_jax.statistics.published import SOURCE
 from aira_jax.statistics.summary import Summary
-from aira_jax.statistics.table import Table
+from aira_jax.statistics.table import Form, Table, written
 
 REPORT = "report.html"
 NUMBERS = "statistics.json"
@@ -113,20 +113,21 @@ def render(
     )
 
 
-def headline(summary: Summary, contrasts: Sequence[Contrast]) -> str:
+def headline(summary: Summary, contrasts: Sequence[Contrast]) -> list[str]:
     """What a reader should take home: every agent against every control, by the widest measure that there is."""
     study = summary.study
     if not study.controls:
-        return "No control ran here, so nothing shows what the language models add: run one (agent=control.random)."
+        return ["No control ran here, so nothing shows what the language models add: run one, as control.random."]
     if len(study.controls) == len(study.agents):
-        return "Only controls ran here: these figures are the floor that a language model has to beat."
+        return ["Only controls ran here: these figures are the floor that a language model has to beat."]
     first = {(c.a, c.b): c for c in reversed(contrasts) if c.b in study.controls and c.measure is not Measure.VSR}
-    told = [f"{c.a} against {c.b}: {c.verdict} ({c.measure}, {_on(c)})" for c in reversed(first.values())]
-    return f"{'; '.join(told)}." if told else "No agent and control ran a task in common."
+    return [_told(contrast) for contrast in reversed(first.values())] or ["No agent and control ran a task in common."]
 
 
-def _on(contrast: Contrast) -> str:
-    return contrast.tasks[0].label if len(contrast.tasks) == 1 else f"{len(contrast.tasks)} tasks"
+def _told(contrast: Contrast) -> str:
+    on = contrast.tasks[0].label if len(contrast.tasks) == 1 else f"{len(contrast.tasks)} tasks"
+    difference = written(contrast.difference, Form.DIFFERENCE)
+    return f"{contrast.a} against {contrast.b}: {contrast.verdict}, {difference} in {contrast.measure} on {on}."
 
 
 def _pictures(plots: Mapping[str, tuple[Path, Path]]) -> dict[str, Picture]:

@@ -3,6 +3,7 @@
 Agents keep their colour and marker in all of them; controls are grey. After figures 8 to 13 of arXiv 2605.15871.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def best_per_seed(summary: Summary) -> Figure | None:
 
 
 def progress(summary: Summary) -> Figure | None:
-    """Figure 13: best validation score so far, a thin line per run, the median over runs thick."""
+    """Figure 13: best validation score so far, a thin line per run, the median over all runs of an agent thick."""
     tasks = [t for t in summary.study.tasks if any(_curve(row) for row in summary.study.rows if row.task == t)]
     if not tasks:
         return None
@@ -116,31 +117,36 @@ def progress(summary: Summary) -> Figure | None:
     for axes, task in zip(figure.subplots(len(tasks), 1, squeeze=False)[:, 0], tasks, strict=True):
         for agent in summary.study.agents:
             curves = [_curve(row) for row in summary.study.cell(agent, task.name)]
-            _progress(axes, [curve for curve in curves if curve], look.colour[agent], agent)
+            _progress(axes, curves, task, look.colour[agent], agent)
         axes.set(title=task.label, xlabel="steps", ylabel="best validation so far")
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
     return figure
 
 
-def _progress(axes: Axes, curves: Sequence[dict[int, float]], colour: str, agent: str) -> None:
-    for curve in curves:
+def _progress(axes: Axes, curves: Sequence[dict[int, float]], task: TaskFacts, colour: str, agent: str) -> None:
+    for curve in filter(None, curves):
         axes.step([*curve], [*curve.values()], where="post", lw=0.8, alpha=0.4, color=colour)
-    if curves:
-        middle = _median(curves)
+    middle = median_so_far(curves, worst=-task.sign * math.inf)
+    if middle:
         axes.step([*middle], [*middle.values()], where="post", lw=2, color=colour, label=agent)
+        axes.plot(*next(iter(middle.items())), "o", ms=4, color=colour)
 
 
 def _curve(row) -> dict[int, float]:
     return {step.step: step.best for step in row.steps if step.best is not None}
 
 
-def _median(curves: Sequence[dict[int, float]]) -> dict[int, float]:
-    """Over the runs that have begun; a run that has ended keeps its last value."""
-    middle = {}
-    for step in range(1, max(max(curve) for curve in curves) + 1):
-        so_far = [curve.get(step, curve[max(curve)] if step > max(curve) else None) for curve in curves]
-        if known := [value for value in so_far if value is not None]:
-            middle[step] = float(np.median(known))
+def median_so_far(curves: Sequence[dict[int, float]], worst: float) -> dict[int, float]:
+    """The median by step (the worse of two in the middle), from where it is known; so it never gets worse.
+
+    A run counts as `worst` before its first valid node, and keeps its last value after its end.
+    """
+    last = max((max(curve) for curve in curves if curve), default=0)
+    middle, now = {}, [worst] * len(curves)
+    for step in range(1, last + 1):
+        now = [curve.get(step, value) for curve, value in zip(curves, now, strict=True)]
+        if now and math.isfinite(value := sorted(now, reverse=worst > 0)[(len(now) - 1) // 2]):
+            middle[step] = value
     return middle
 
 

@@ -22,13 +22,13 @@ class Verdict(enum.StrEnum):
     BETTER = "better"
     WORSE = "worse"
     OPEN = "no difference shown"
-    FEW = f"no claim: fewer than {MIN_RUNS} runs on a task"
+    FEW = f"no claim: under {MIN_RUNS} runs"
 
 
 class Measure(enum.StrEnum):
     NS = "normalised score"
-    VSR = "valid submission rate"
-    TEST = "test score of valid runs"
+    VSR = "valid runs"
+    TEST = "test score"
 
 
 @dataclass(frozen=True)

@@ -173,8 +173,8 @@ def comparisons(found: Iterable[Contrast]) -> Table:
     )  # fmt: skip
     note = (
         "Differences of means, positive where the first is better, with the same bootstrap. Every agent stands against "
-        "every control. Test scores are those of valid runs: a difference in valid runs can hide in them. Several "
-        "intervals are not corrected for their number."
+        "every control. Test scores are those of valid runs: a difference in valid runs can hide in them. A claim "
+        "needs ten runs of either on every task; the intervals are not corrected for their number."
     )
     return Table("comparisons", "Agent against agent", note, columns, rows)
 
@@ -217,8 +217,8 @@ def table_14(summary: Summary) -> Table:
         Column("design", "plan", Form.LONG),
         Column("settings", "settings", Form.LONG),
         Column("published best", "published", Form.SCORE),
-        Column("published design", "published_design"),
-        Column("published agent", "published_agent"),
+        Column("published design", "published_design", Form.LONG),
+        Column("published agent", "published_agent", Form.LONG),
     )
     rows = tuple(_design(summary, design) for design in best.designs_found(summary.study))
     note = (

@@ -141,7 +141,7 @@ def test_the_same_runs_give_the_same_bytes(written, one_plot, tmp_path):
 
 def test_the_headline_names_every_agent_and_control(written):
     summed, found, *_ = written
-    told = statistics.headline(summed, found)
+    told = "\n".join(statistics.headline(summed, found))
     for agent in ("greedy-opus", "one_shot-opus"):
         assert f"{agent} against greedy-control.random: no claim" in told
 
@@ -149,7 +149,7 @@ def test_the_headline_names_every_agent_and_control(written):
 def test_without_a_control_the_page_says_what_is_missing(tmp_path):
     study_runs.write(tmp_path, [Node(0.4, 0.4)])
     summed = summary.summarise(study.read([tmp_path]))
-    assert "No control ran here" in statistics.headline(summed, ())
+    assert "No control ran here" in statistics.headline(summed, ())[0]
     assert "comparisons" not in {table.name for table in tables.of(summed, ())}
 
 
@@ -253,3 +253,12 @@ def test_a_browser_opens_the_page_without_a_complaint(written, tmp_path):
     assert "Refused to" not in told.stderr
     assert "CONSOLE" not in told.stderr
     assert "</table>" in told.stdout
+
+
+def test_the_median_of_runs_begins_with_half_of_them_and_never_gets_worse():
+    curves = [{1: 0.5, 2: 0.6}, {3: 0.2, 4: 0.3}, {}]
+    assert statistics_figures.median_so_far(curves, worst=-float("inf")) == {3: 0.2, 4: 0.3}
+    losses = [{1: 3.0}, {2: 4.0}, {2: 2.0}]
+    assert statistics_figures.median_so_far(losses, worst=float("inf")) == {2: 3.0}
+    assert statistics_figures.median_so_far(losses[1:], worst=float("inf")) == {2: 4.0}
+    assert statistics_figures.median_so_far([{}], worst=float("inf")) == {}
