@@ -14,11 +14,12 @@ import re
 from absl import flags
 
 from aira_jax import cli
-from aira_jax.compose import collect, halving, measuring, ranking
+from aira_jax.compose import collect, halving, measuring
 from aira_jax.patterns import parse
 
 _PATTERNS = flags.DEFINE_string("patterns", "", "Patterns to begin with.")
 _CANDIDATES = flags.DEFINE_string("candidates", "", "A table that scripts/collect.py wrote, instead of --patterns.")
+_TASK = flags.DEFINE_string("task", "", "Only rows of this task of the table.")
 _TOP = flags.DEFINE_integer("top", 27, "So many of the table's best by validation score begin.", lower_bound=1)
 _PROXY = flags.DEFINE_string("proxy", measuring.MAD, f"One of {', '.join(measuring.PROXIES)}.")
 _RUNGS = flags.DEFINE_list("rungs", list(halving.RUNGS), "Presets, the cheapest first.")
@@ -45,9 +46,8 @@ def _begin():
         raise ValueError("give either --patterns or --candidates")
     if _PATTERNS.value:
         return [parse(text) for text in re.split(r"[;\s]+", _PATTERNS.value.strip(" ;"))]
-    rows = [r for r in collect.read_table(_CANDIDATES.value) if measuring.proxy_of(r.task) == _PROXY.value]
-    (best,) = ranking.rankings(ranking.entries(rows, ranking.Score.VALIDATION))
-    return [voter.pattern for voter in best.voters[: _TOP.value]]
+    rows = collect.read_table(_CANDIDATES.value)
+    return halving.beginners(rows, proxy=_PROXY.value, task=_TASK.value, top=_TOP.value)
 
 
 if __name__ == "__main__":

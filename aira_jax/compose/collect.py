@@ -288,16 +288,22 @@ def _tests(node: Node, scores: TestScores, ends: Mapping[tuple[int, str, int], e
 
 
 def write_table(rows: Sequence[Row], path: str | os.PathLike) -> None:
-    """One JSON object a line; the same runs give the same bytes."""
+    """One JSON object a line; the same runs give the same bytes. Raises ValueError where `path` cannot be written."""
     lines = (json.dumps(dataclasses.asdict(row), sort_keys=True, ensure_ascii=False) + "\n" for row in rows)
-    write_atomically(Path(path), "".join(lines).encode("utf-8", "replace"))
+    try:
+        write_atomically(Path(path), "".join(lines).encode("utf-8", "replace"))
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}: choose another place for the table") from error
 
 
 def read_table(path: str | os.PathLike) -> tuple[Row, ...]:
-    """The rows of a file that `write_table` wrote. Raises ValueError naming the line that is none of its own."""
-    path = Path(path)
+    """The rows that `write_table` wrote. Raises ValueError naming the file and the line that is none of its own."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}: name a table that scripts/collect.py wrote") from error
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         try:
             values = json.loads(line)
             measured = values.pop("validation")

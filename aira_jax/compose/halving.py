@@ -10,7 +10,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from aira_jax import choices
+from aira_jax.compose import measuring, ranking
 from aira_jax.compose import provenance as provenance_lib
+from aira_jax.compose.collect import Row
 from aira_jax.compose.measuring import Scored
 from aira_jax.patterns import Pattern
 from aira_jax.proxies import correlation
@@ -79,6 +82,26 @@ class Halving:
             if agreement is not None:
                 lines.append(f"  {_told(agreement)}")
         return "\n".join([*lines, provenance_lib.told(self.provenance)])
+
+
+def beginners(rows: Sequence[Row], *, proxy: str, task: str = "", top: int) -> list[Pattern]:
+    """The `top` best patterns by validation score among collected rows of one task, those of full length.
+
+    Raises ValueError where the rows hold no such task, several, or scores that cannot be ranked together.
+    """
+    known = sorted({row.task for row in rows if measuring.proxies_of(row.task) == [proxy]})
+    if task and task not in known:
+        raise ValueError(choices.unknown(f"task of the proxy {proxy} in this table", task, known))
+    if not known or (len(known) > 1 and not task):
+        found = ", ".join(known or sorted({row.task for row in rows})) or "no task at all"
+        raise ValueError(
+            f"the table must give one task of the proxy {proxy}, it holds {found}: choose with --task, --proxy"
+        )
+    mine = [row for row in rows if row.task == (task or known[0])]
+    longest = max(row.layers for row in mine)
+    entries = ranking.entries([row for row in mine if row.layers == longest], ranking.Score.VALIDATION)
+    (ranked,) = ranking.rankings(entries)
+    return [voter.pattern for voter in ranked.voters[:top]]
 
 
 def halve(

@@ -35,10 +35,15 @@ def lower_is_better(proxy: str) -> bool:
 
 def proxy_of(task: str) -> str:
     """The proxy of a Compose task. Raises ValueError for another task."""
-    found = [proxy for proxy in PROXIES if proxy in task.lower()]
+    found = proxies_of(task)
     if len(found) != 1:
         raise ValueError(f"{task} belongs to none of the proxies {', '.join(PROXIES)}")
     return found[0]
+
+
+def proxies_of(task: str) -> list[str]:
+    """The proxies that a task's name names."""
+    return [proxy for proxy in PROXIES if proxy in task.lower()]
 
 
 def check(proxy: str, preset: str) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import run_logs
 from scipy import stats
 
-from aira_jax.compose import aggregate, halving, measuring, voters
+from aira_jax.compose import aggregate, collect, halving, measuring, voters
 from aira_jax.compose.measuring import Scored
 from aira_jax.patterns import parse
 
@@ -108,6 +109,30 @@ def test_presets_are_never_mixed_in_one_ranking():
         voters.rank(PATTERNS[:2], [0.1, 0.2], presets=["smoke", "cpu-s"])
     with pytest.raises(ValueError, match="mixed presets"):
         aggregate.aggregate(PATTERNS[:2], [0.1, 0.2], clusters=None, presets=["smoke", "cpu-s"])
+
+
+def test_a_table_begins_with_its_best_patterns_of_one_task(tmp_path):
+    run_logs.write(tmp_path, [("4A-12M", 0.5), ("A-3M", 0.9), ("5A-11M", 0.7), ("6A-10M", 0.6)])
+    rows = collect.collect([tmp_path]).rows
+    found = halving.beginners(rows, proxy="mad", top=2)
+    assert [p.canonical() for p in found] == ["5A-11M", "6A-10M"]
+    run_logs.write(tmp_path, [("4Mb-12M", 0.5)], task=run_logs.MAD3)
+    rows = collect.collect([tmp_path]).rows
+    assert halving.beginners(rows, proxy="mad", task=run_logs.MAD3, top=2) == [parse("4Mb-12M")]
+    for options, message in (
+        ({"proxy": "mad"}, "must give one task of the proxy mad, it holds .*MAD2.*, .*MAD3.*: choose with --task"),
+        ({"proxy": "dclm"}, "one task of the proxy dclm, it holds .*MAD2"),
+        ({"proxy": "mad", "task": "MAD2"}, "unknown task of the proxy mad in this table 'MAD2'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            halving.beginners(rows, top=2, **options)
+
+
+def test_a_table_that_is_not_there_or_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(ValueError, match="nothing: No such file"):
+        collect.read_table(tmp_path / "nothing")
+    with pytest.raises(ValueError, match="Is a directory: choose another place"):
+        collect.write_table([], tmp_path)
 
 
 @pytest.mark.parametrize(
