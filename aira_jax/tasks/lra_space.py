@@ -7,6 +7,7 @@ A change rewrites one value, so that a child differs from its parent in one line
 import ast
 import dataclasses
 import functools
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -140,9 +141,10 @@ class DesignSpace:
     def canonical(self, files: Files) -> str | None:
         """Equal for sources that differ in comments and layout only; None if Python cannot read the source."""
         try:
-            return ast.dump(ast.parse(files.get(MODEL, "?")))
+            tree = ast.dump(ast.parse(files.get(MODEL, "?")))
         except (SyntaxError, ValueError):
             return None
+        return hashlib.sha256(tree.encode()).hexdigest()
 
     def _in(self, source: str) -> Iterator[Switch]:
         """The switches that a source has, but those with one value only."""
