@@ -122,11 +122,11 @@ def read_labels(data_dir: Path, *, profile: str, split: Split) -> Labels:
     return Labels(targets_N, **told, train_rows=known["counts"]["train"], baselines=baselines)
 
 
-def verdicts(correct: int, labels: Labels) -> list[str]:
+def verdicts(correct: int, labels: Labels) -> dict[str, str]:
     """One sentence per baseline: does the accuracy beat it?"""
     rows = len(labels.targets_N)
     found = (diagnostics.Baseline(name, accuracy, rows) for name, accuracy in labels.baselines.items())
-    return [diagnostics.verdict(correct / rows, rows, baseline) for baseline in found]
+    return {baseline.name: diagnostics.verdict(correct / rows, rows, baseline) for baseline in found}
 
 
 def _copy(dataset: store.Dataset, out: Path, split: str, *, targets: bool, rows: np.ndarray | None = None) -> None:

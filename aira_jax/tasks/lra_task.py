@@ -331,7 +331,7 @@ def _compared(arguments: Arguments, candidate: Candidate, data: Path, product: P
     facts = _believable(evaluation.read_result(product / FIT) or {})
     told = facts.pop("extra")
     verdicts = lra_data.verdicts(correct, labels)
-    print("\n".join(f"{labels.label}, {arguments.split}: {line}" for line in verdicts), file=sys.stderr)
+    print("\n".join(f"{labels.label}, {arguments.split}: {line}" for line in verdicts.values()), file=sys.stderr)
     known = {
         "data": labels.label,
         "surrogate": labels.surrogate,

@@ -82,8 +82,8 @@ def test_labels_come_with_the_baselines_that_a_model_must_beat(mounted):
     labels = lra_data.read_labels(mounted, profile="smoke", split=Split.TEST)
     assert (labels.classes, labels.label, labels.surrogate, labels.train_rows) == (10, "ListOps", False, 20_000)
     assert set(labels.baselines) == {"majority", "root operator"}
-    assert [("does not beat" in line) for line in lra_data.verdicts(10, labels)] == [True, True]
-    assert [("does not beat" in line) for line in lra_data.verdicts(900, labels)] == [False, False]
+    assert [("does not beat" in line) for line in lra_data.verdicts(10, labels).values()] == [True, True]
+    assert [("does not beat" in line) for line in lra_data.verdicts(900, labels).values()] == [False, False]
 
 
 def test_labels_of_other_train_rows_or_another_profile_are_refused(whole, mounted, tmp_path):

@@ -78,7 +78,7 @@ def test_the_result_tells_data_rows_settings_and_what_was_beaten(prepared, produ
     )
     assert extra["settings"]["max_length"] == 40
     assert set(extra["baselines"]) == {"majority", "root operator"}
-    assert all(" beats " in line for line in extra["verdicts"])
+    assert all(" beats " in line for line in extra["verdicts"].values())
 
 
 @pytest.mark.parametrize(
