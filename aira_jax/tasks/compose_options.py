@@ -11,6 +11,7 @@ from aira_jax.tasks.compose import PatternSpace
 METHODS = (Method.RANDOM, Method.MUTATE)
 _CHANGED = 0.5  # of the kinds of layers that a sample draws, so many have options
 _TRIES = 64
+_SHRINKING = 3  # of so many kinds something is saved before options are taken back
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,16 +90,35 @@ class OptionRegion(Region):
         return moves.mutate(layers, tuple(sorted({*layers, *self.primitives})), rng)
 
     def _fitted(self, layers: moves.Layers, rng) -> OptionPattern:
-        """The layers without as many options, taken back in random order, as it needs to be valid."""
-        pattern = OptionPattern(layers)
+        """A valid pattern of these layers: where it is too large, other kinds become smaller, or options are taken back
+        in random order."""
+        pattern, shrinking = OptionPattern(layers), _SHRINKING
         while not layer_options.is_valid(pattern):
-            worn = _pick(sorted({layer for layer in pattern.layers if layer not in self.primitives}), rng)
-            pattern = OptionPattern(tuple(_plain(x) if x == worn else x for x in pattern.layers))
+            kinds = sorted(set(pattern.layers))
+            if shrinking and len(kinds) <= MAX_KINDS:
+                old, shrinking = _pick(kinds, rng), shrinking - 1
+                new = old if layer_options.growth(old) > 0 else _smaller(old, rng)
+            else:
+                old = _pick([kind for kind in kinds if kind not in self.primitives], rng)
+                new = _plain(old)
+            pattern = OptionPattern(tuple(new if layer == old else layer for layer in pattern.layers))
         return pattern
 
 
 def _plain(layer: str) -> str:
     return layer_options.read(layer).primitive
+
+
+def _smaller(layer: str, rng) -> str:
+    """The layer with an option that saves parameters; itself where there is none."""
+    old = layer_options.read(layer)
+    others = [other for other in layer_options.layers(old.primitive) if _differ_once(old, other)]
+    fewer = [str(other) for other in others if other.parameters() < old.parameters()]
+    return _pick(fewer, rng) if fewer else layer
+
+
+def _differ_once(a: layer_options.Layer, b: layer_options.Layer) -> bool:
+    return sum(a[option.key] != b[option.key] for option in OPTIONS[a.primitive]) == 1
 
 
 def _other_option(layer: str, rng) -> str:
