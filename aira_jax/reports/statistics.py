@@ -66,7 +66,7 @@ def write(summary: Summary, contrasts: Sequence[Contrast], folder: str | os.Path
         files = {table.name: folder / TABLES / f"{table.name}.csv" for table in made}
         for table in made:
             files[table.name].write_text(table.to_csv(), encoding="utf-8")
-        shown = [table for table in made if table.name not in ONLY_FILES]
+        shown = [table.filled() for table in made if table.name not in ONLY_FILES]
         (folder / MARKDOWN).write_text("\n".join(table.to_markdown() for table in shown), encoding="utf-8")
         plots = statistics_figures.write(summary, folder / PLOTS)
         (folder / NUMBERS).write_text(json.dumps(to_json(summary, made), indent=1) + "\n", encoding="utf-8")

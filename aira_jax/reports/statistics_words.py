@@ -40,7 +40,7 @@ def tell(
     made = tables.of(summed, differences)
     for table in made:
         if table.name in ("agents", "table_4", "comparisons"):
-            print("\n".join(aligned(table)), end="\n\n")
+            print("\n".join(aligned(table.filled())), end="\n\n")
     if as_json:
         paths = {
             "report": str(written.report),

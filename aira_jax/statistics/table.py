@@ -1,10 +1,11 @@
 """A table that is built once and written as CSV (all digits), Markdown and HTML (rounded, with words for missing)."""
 
 import csv
+import dataclasses
 import enum
 import io
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from aira_jax.reports import numbers
@@ -37,7 +38,7 @@ _ESTIMATES = (Form.ESTIMATE, Form.MEASURED, Form.PERCENT, Form.DIFFERENCE)
 _DIGITS = {Form.ESTIMATE: ".3f", Form.MEASURED: ".4f", Form.DIFFERENCE: "+.4f"}
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Column:
     """`title` stands in the heading; `name` in CSV and JSON."""
 
@@ -50,7 +51,7 @@ class Column:
         return self.form not in _TEXTS
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Table:
     """`name` is a file name, `note` says how to read it. Rows hold plain values or Estimates, None for missing."""
 
@@ -66,6 +67,12 @@ class Table:
             raise ValueError(
                 f"table {self.name}: a row of {len(wrong[0])} cells, {len(self.columns)} columns: {wrong[0]}"
             )
+
+    def filled(self) -> "Table":
+        """This table without columns in which nothing is known."""
+        kept = [any(value is not None for value in column) for column in zip(*self.rows, strict=True)]
+        columns, *rows = (tuple(itertools.compress(line, kept)) for line in (self.columns, *self.rows))
+        return dataclasses.replace(self, columns=columns, rows=tuple(rows))
 
     def texts(self) -> list[list[str]]:
         """Every cell as a reader sees it."""

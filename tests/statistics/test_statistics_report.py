@@ -1,6 +1,7 @@
 """What is written: tables in three forms, plots, one inert HTML file, and a script that says what is wrong."""
 
 import csv
+import dataclasses
 import html.parser
 import io
 import json
@@ -177,6 +178,12 @@ def test_one_table_in_three_forms():
     assert TABLE.to_json()[0] == {
         "who": "=a|b<", "score": {"value": 0.12345, "low": 0.1, "high": 0.2, "n": 9}, "cost": None,
     }  # fmt: skip
+
+
+def test_columns_of_which_nothing_is_known_are_not_shown():
+    table = dataclasses.replace(TABLE, rows=(("a", None, 1.5), (None, None, None)))
+    assert [column.name for column in table.filled().columns] == ["who", "cost"]
+    assert table.filled().rows == (("a", 1.5), (None, None))
 
 
 def test_a_row_of_the_wrong_length_is_refused():
