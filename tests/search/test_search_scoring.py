@@ -172,12 +172,15 @@ def test_code_is_fitted_without_labels_and_scored_without_running(fitted, tmp_pa
     fitted.before = lambda job, flags: read.extend(
         mount.source.joinpath("p.txt").read_text() for mount in job.mounts if mount.target == "predictions"
     )
-    done = search(tmp_path, **drafts(tmp_path, 0.5))
+    done = search(tmp_path, sandbox__fit_s=50.0, sandbox__score_s=40.0, **drafts(tmp_path, 0.5))
     _, fit, score = fitted.jobs
     assert [phase for _, phase, _ in phases(done.folder)] == ["check", "fit_validation", "score_validation"]
     assert not any("labels" in mount.target for mount in fit.mounts)
     assert any(path.name == "labels" for path in fit.hidden)
     assert score.hidden == ()
+    for job, limit_s in ((fit, 50.0), (score, 40.0)):
+        assert float(job.argv[job.argv.index("--time-limit-s") + 1]) == limit_s
+        assert job.limits.wall_s == limit_s
     assert {mount.target for mount in score.mounts} >= {"data/validation_with_labels", "predictions"}
     assert read == ["1"]
     assert tree(done.folder).nodes[0].fitness == pytest.approx(0.75)

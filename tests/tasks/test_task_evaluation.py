@@ -16,12 +16,12 @@ from aira_jax.tasks.evaluation import CandidateError, EvaluatorError, Failure, S
 UPSTREAM = re.compile(r"--- EVALUATION RESULT ---\s*(\{[\s\S]*?\})")
 
 
-def evaluate(tmp_path, *flags, check=str, score=lambda arguments, candidate: Score(0.5)):
+def evaluate(tmp_path, *flags, check=str, score=lambda arguments, candidate: Score(0.5), fit=None):
     """Runs an evaluation in this process: (exit code, result file)."""
     result = tmp_path / "result.json"
     argv = [f"--result-file={result}", "--submission-file=s.csv", *flags]
     code = evaluation.run(
-        "Accuracy", submission="s.csv", profiles=("smoke", "paper"), check=check, score=score, argv=argv
+        "Accuracy", submission="s.csv", profiles=("smoke", "paper"), check=check, score=score, fit=fit, argv=argv
     )
     return code, json.loads(result.read_text())
 
@@ -76,6 +76,22 @@ def test_score_gets_the_flags_and_what_check_returned(tmp_path):
     assert (arguments.time_limit_s, arguments.data_dir, arguments.workdir) == (9.5, Path("data"), Path())
 
 
+def test_the_fit_stage_of_code_writes_how_it_went_and_no_value(tmp_path, capsys):
+    def fit(arguments, candidate):
+        return Score(math.nan, train_s=2.0, steps=9, extra={"a": 1})
+
+    code, result = evaluate(tmp_path, "--stage=fit", fit=fit, score=raising(AssertionError("scored")))
+    assert (code, result["value"], result["failure_class"]) == (0, None, None)
+    assert (result["stage"], result["train_s"], result["steps"], result["extra"]) == ("fit", 2.0, 9, {"a": 1})
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("stage", ["all", "score"])
+def test_the_other_stages_of_code_are_the_scores(tmp_path, stage):
+    code, result = evaluate(tmp_path, f"--stage={stage}", fit=raising(AssertionError("fitted")))
+    assert (code, result["value"]) == (0, 0.5)
+
+
 def test_the_check_stage_scores_nothing(tmp_path, capsys):
     code, result = evaluate(tmp_path, "--stage=check", score=raising(AssertionError("scored")))
     assert (code, result["value"], result["failure_class"]) == (0, None, None)
@@ -85,7 +101,10 @@ def test_the_check_stage_scores_nothing(tmp_path, capsys):
 @pytest.mark.parametrize("stage", ["all", "check"])
 @pytest.mark.parametrize(
     ("error", "code", "failure"),
-    [(SubmissionError("row 1 is wrong"), 2, "interface")],
+    [
+        (SubmissionError("row 1 is wrong"), 2, "interface"),
+        (SubmissionError("row 1 is wrong", failure=Failure.SYNTAX), 2, "syntax"),
+    ],
 )
 def test_an_invalid_submission_ends_with_exit_2(tmp_path, capsys, stage, error, code, failure):
     found, result = evaluate(tmp_path, f"--stage={stage}", check=raising(error))
