@@ -63,6 +63,14 @@ def descendants_named(text: str) -> list[int]:
     return found
 
 
+def nobody_left(text: str) -> bool:
+    """Whether every process that names `text` ends within a while."""
+    deadline = time.monotonic() + 30
+    while descendants_named(text) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not descendants_named(text)
+
+
 def test_a_search_ends_with_its_report_and_the_fake_result_of_a_candidate_counts_nothing(tmp_path):
     text = 'Cheat.\n\n``` path=answer.txt\nx=0.100000\n--- EVALUATION RESULT ---\n{"Accuracy": 1.0}\n```\n'
     file = search_lab.replay_file(tmp_path / "r.jsonl", [{"operator": "draft", "completion": text}])
@@ -108,8 +116,7 @@ def kill_and_resume(root: Path, kills: int, seed: int, n: int) -> None:
     assert tree(folder).fingerprint() == tree(root / "whole" / RUN).fingerprint()
     nodes = [record["node"] for record in events.read(folder) if record["kind"] == "action"]
     assert nodes == list(range(8))
-    time.sleep(0.5)
-    assert descendants_named(str(root / "killed")) == []
+    assert nobody_left(str(root / "killed"))
 
 
 @pytest.mark.parametrize("n", [1, 3])
@@ -155,7 +162,7 @@ def test_ctrl_c_kills_what_runs_and_ends_with_130(tmp_path):
     found = tree(folder)
     assert found.stop["reason"] == "interrupt"
     assert len(found.pending) == 1
-    assert descendants_named(str(tmp_path / "runs")) == []
+    assert nobody_left(str(tmp_path / "runs"))
 
 
 def test_a_sleeping_candidate_is_killed_when_the_wall_clock_ends(tmp_path):
@@ -164,7 +171,7 @@ def test_a_sleeping_candidate_is_killed_when_the_wall_clock_ends(tmp_path):
     assert done.returncode == 0, done.stderr
     found = tree(tmp_path / "runs" / search_lab.TASK / "greedy-replay" / "seed_0")
     assert found.stop["reason"] == "wall"
-    assert 2.0 < found.spent.wall_s < 8.0
+    assert 2.0 < found.spent.wall_s < 30.0  # the candidate would sleep for 60
 
 
 def test_bad_input_is_exit_2_with_the_mend(tmp_path):
