@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from aira_jax.reports.figures import save, style
 from aira_jax.statistics.bootstrap import Estimate
@@ -119,6 +120,7 @@ def progress(summary: Summary) -> Figure | None:
             curves = [_curve(row) for row in summary.study.cell(agent, task.name)]
             _progress(axes, curves, task, look.colour[agent], agent)
         axes.set(title=task.label, xlabel="steps", ylabel="best validation so far")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
     return figure
 
@@ -224,6 +226,7 @@ def _interval(axes: Axes, y: int, value: Estimate, colour: str, marker: str) -> 
 def _name_lines(axes: Axes, names: Sequence[str]) -> None:
     axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
     axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.locator_params(axis="x", nbins=6)
     axes.grid(axis="x", color=PALE, lw=0.6, zorder=0)
     axes.set_axisbelow(True)
     axes.spines["left"].set_visible(False)

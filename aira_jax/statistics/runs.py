@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aira_jax.compose.collect import architecture
 from aira_jax.reports import runview
 from aira_jax.reports.runview import NodeView, RunView
 from aira_jax.search import events
@@ -38,7 +39,8 @@ class State(enum.StrEnum):
 class Step:
     """A committed node. `step` counts from 1; `best` is the best fitness so far; `test` its test score, if any.
 
-    `settings` are the hyper-parameters in use {name: value}, None where the task fixes them or they cannot be read.
+    `settings` are the hyper-parameters in use {name: value}, None where the task fixes them or they cannot be read;
+    `pattern` is what a search over patterns proposed, "" elsewhere.
     """
 
     node: int
@@ -55,6 +57,7 @@ class Step:
     failure_class: str | None
     plan: str
     settings: Mapping[str, float] | None
+    pattern: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +210,7 @@ def _step(view: NodeView, task: TaskFacts, profile: str) -> Step:
         failure_class=node.failure_class,
         plan=node.plan,
         settings=_settings(view, task, profile) if node.is_good else None,
+        pattern=architecture({**node.files, **node.exported}),
     )
 
 
