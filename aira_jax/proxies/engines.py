@@ -39,7 +39,7 @@ class Engine(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class LayerProgram:
-    """Runs `layers` with an engine.
+    """Runs `layers` with an engine. Every different text among them is a kind of layer: `M` and `M[ratio=2]` are two.
 
     `pack` turns the parameters of all layers, stacked per primitive, into the engine's own tree; `run` maps the
     residual stream [B, T, D] through all layers. `tables` is data for `run`: what differs between arrangements that

@@ -10,6 +10,7 @@ import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from aira_jax import patterns
 from aira_jax.controls.trials import Method, Options, Region, Trial
@@ -110,6 +111,11 @@ class PatternSpace:
 
     def _valid_file(self) -> str:
         return f"    a valid file:\n        {COLUMN}\n        {self.example}"
+
+    def facts(self, pattern: Pattern) -> dict[str, Any]:
+        """What a result file tells about a pattern of this space beside its scores."""
+        del pattern
+        return {}
 
     def files(self, pattern: Pattern) -> dict[str, str]:
         """The submission that holds `pattern`."""

@@ -3,6 +3,8 @@
 Numpy and jax are imported when they are needed: the static check of a submission needs neither.
 """
 
+import dataclasses
+import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,7 +63,8 @@ def write_labels(arguments: preparation.Arguments, part: str = "") -> None:
 
 def evaluate(space: PatternSpace, argv: Sequence[str] | None = None) -> int:
     """evaluate.py: trains the submitted pattern from scratch and scores it. Returns the exit code."""
-    return evaluation.run(METRIC, submission=SUBMISSION, profiles=PROFILES, check=space.read, score=_score, argv=argv)
+    score = functools.partial(_score, space)
+    return evaluation.run(METRIC, submission=SUBMISSION, profiles=PROFILES, check=space.read, score=score, argv=argv)
 
 
 def train_and_score(
@@ -82,10 +85,11 @@ def train_and_score(
     return compose_result.score(result, result.score).value
 
 
-def _score(arguments: Arguments, pattern: Pattern) -> Score:
+def _score(space: PatternSpace, arguments: Arguments, pattern: Pattern) -> Score:
     require_one_stage(arguments)
     result = train(pattern, arguments.profile, data(arguments), arguments.seed, arguments.split)
-    return compose_result.score(result, result.score)
+    score = compose_result.score(result, result.score)
+    return dataclasses.replace(score, extra={**score.extra, **space.facts(pattern)})
 
 
 def data(arguments: Arguments, part: str = "") -> "Data":

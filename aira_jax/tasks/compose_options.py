@@ -1,6 +1,7 @@
 """The space of patterns whose layers have options, and what moves in it: see aira_jax/layer_options.py."""
 
 import dataclasses
+from typing import Any
 
 from aira_jax import layer_options
 from aira_jax.controls import moves
@@ -28,6 +29,11 @@ class OptionSpace(PatternSpace):
         if layers not in (0, self.n_layers):
             raise ValueError(f"config.llm.layers={layers}: patterns of this task have {self.n_layers} layers, leave it")
         return OptionRegion(self.primitives, self.n_layers)
+
+    def facts(self, pattern: OptionPattern) -> dict[str, Any]:
+        """The parameters of the layers at width 128, and how many the rule allows."""
+        allowed = pattern.without_options().parameters()
+        return {"layer_parameters": pattern.parameters(), "layer_parameters_allowed": allowed}
 
     def check_control(self, method: Method, *, layers: int, options: Options) -> None:
         """Raises ValueError for a search that knows primitives only."""

@@ -113,6 +113,8 @@ def test_broken_yaml_is_named(tmp_path):
         (("aira_jax", "cli"), 3, "aira_jax.cli must be 1 or 2, found 3"),
         (("aira_jax", "limits"), {"fit_s": 1}, "aira_jax.limits must be positive numbers"),
         (("aira_jax", "profiles"), {}, "aira_jax.profiles must be a mapping"),
+        (("aira_jax", "corpus"), "dclm+pages", "aira_jax.corpus must be one of babistories, dclm.* joined by"),
+        (("aira_jax", "mix"), {"mad": 0}, "aira_jax.mix must be a mapping from proxies to weights above 0"),
         (("aira_jax", "artefact"), "x", "aira_jax.artefact is no known key .did you mean .artifact"),
     ],
 )

@@ -1,5 +1,7 @@
 """The space of layers with options: what a file may hold, and that every move stays valid."""
 
+import json
+
 import fake_training
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from aira_jax.controls import methods
 from aira_jax.controls.trials import Method, Options, Trial
 from aira_jax.layer_options import MAX_KINDS, OptionPattern
 from aira_jax.proxies import evaluator
-from aira_jax.tasks import loader
+from aira_jax.tasks import compose_mad, loader
 from aira_jax.tasks.compose_options import OptionSpace
 from aira_jax.tasks.evaluation import SubmissionError
 
@@ -111,6 +113,18 @@ def test_the_cache_tells_options_apart_and_plain_patterns_not(tmp_path, monkeypa
         evaluator.evaluate(layer_options.parse(text), preset="smoke", tasks=["memorization"], cache_dir=tmp_path)
     evaluator.evaluate("8(A-M)", preset="smoke", tasks=["memorization"], cache_dir=tmp_path)
     assert [layers for _, layers in trained] == [("A", "M") * 8, ("A[head=16]", "M") * 8, ("A[head=4]", "M") * 8]
+
+
+def test_a_result_tells_the_parameters_of_the_layers_and_how_many_are_allowed(tmp_path, monkeypatch):
+    fake_training.install(monkeypatch)
+    monkeypatch.setenv("AIRA_JAX_CACHE", str(tmp_path))
+    (tmp_path / "submission.csv").write_text("architecture\n8(A[kv=2;norm=rms]-M)\n")
+    flags = [f"--submission-file={tmp_path / 'submission.csv'}", f"--data-dir={tmp_path / 'absent'}", "--profile=smoke"]
+    assert compose_mad.evaluate(TWO, [*flags, f"--result-file={tmp_path / 'result.json'}"]) == 0
+    extra = json.loads((tmp_path / "result.json").read_text())["extra"]
+    allowed = 8 * (66_048 + 131_072 + 2 * 256)
+    assert extra["layer_parameters_allowed"] == allowed
+    assert extra["layer_parameters"] == allowed - 8 * (128 * 129 + 128)
 
 
 def test_the_task_is_in_order():
