@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from aira_jax.choices import member
 from aira_jax.reports import statistics
+from aira_jax.reports.text import one_line
 from aira_jax.statistics import contrasts, study, summary, tables
 from aira_jax.statistics.study import Choice, Incomplete
 from aira_jax.statistics.table import Table
@@ -31,9 +32,9 @@ def tell(
     choice = Choice(task, profile, member(Incomplete, incomplete, "value of --incomplete"), hierarchical)
     found = study.read(runs, choice)
     for run in found.skipped:
-        print(f"left out {run.path}: {run.reason}", file=sys.stderr)
+        print(f"left out {one_line(run.path, 400)}: {one_line(run.reason, 400)}", file=sys.stderr)
     for note in found.notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {one_line(note, 800)}", file=sys.stderr)
     summed = summary.summarise(found)
     differences = contrasts.contrasts(summed, [tuple(pair)] if pair else [])
     written = statistics.write(summed, differences, out)

@@ -7,7 +7,8 @@ import dataclasses
 import enum
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from aira_jax import choices
 from aira_jax.compose.collect import Skipped, find_runs
@@ -106,7 +107,7 @@ def _read_all(folders: Iterable[str | os.PathLike]) -> tuple[list[RunRow], list[
     return rows, skipped
 
 
-def _only(rows: Sequence[RunRow], what: str, name: str, of) -> list[RunRow]:
+def _only(rows: Sequence[RunRow], what: str, name: str, of: Callable[[RunRow], str]) -> list[RunRow]:
     known = sorted({of(row) for row in rows})
     if name and name not in known:
         raise ValueError(choices.unknown(what, name, known))
@@ -137,10 +138,10 @@ def _refuse_mixed_profiles(rows: Sequence[RunRow]) -> None:
             )
 
 
-def _groups(rows: Sequence[RunRow], key) -> Mapping:
+def _groups(items: Iterable[Any], key: Callable[[Any], Any]) -> Mapping[Any, list[Any]]:
     groups = defaultdict(list)
-    for row in rows:
-        groups[key(row)].append(row)
+    for item in items:
+        groups[key(item)].append(item)
     return groups
 
 
@@ -150,8 +151,11 @@ def _notes(rows: Sequence[RunRow]) -> Iterable[str]:
         if found:
             paths = ", ".join(row.path for row in found[:3]) + (", ..." if len(found) > 3 else "")
             yield f"{len(found)} runs {words} and count as they stand ({paths}): {_MEND[state]}"
-    for row in rows:
-        yield from (f"{row.path}: {warning}" for warning in row.warnings)
+    warned = _groups([(row.path, warning) for row in rows for warning in row.warnings], lambda pair: pair[1])
+    for warning, found in warned.items():
+        yield f"{found[0][0] if len(found) == 1 else f'{len(found)} runs'}: {warning}"
+    for name in sorted({row.task.name for row in rows if row.task.validation_is_test}):
+        yield f"{name}: validation and test are the same data, so test scores chose the submissions"
     for name, found in _groups(rows, lambda row: row.task.name).items():
         if len({row.task_sha for row in found}) > 1:
             yield f"{name}: its folder changed between these runs, so their scores may not be comparable"

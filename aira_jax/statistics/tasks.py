@@ -36,6 +36,7 @@ class TaskFacts:
     lra: str | None
     metric: str
     lower_is_better: bool
+    validation_is_test: bool
     yardstick: Yardstick | None
     literature: float | None
 
@@ -63,12 +64,14 @@ def facts(start: Mapping[str, Any]) -> tuple[TaskFacts, str]:
     except loader.UnknownTask as error:
         if not isinstance(start.get("lower_is_better"), bool):
             raise ValueError(f"its log does not say whether lower is better, and {error}") from None
-        unknown = _facts(name, start.get("metric") or "score", start["lower_is_better"], None)
-        return unknown, f"task {name} has no folder here: raw scores only, no normalised ones"
-    return _facts(name, task.metric, task.lower_is_better, Yardstick.of(task)), ""
+        told = {key: start.get(key) for key in ("metric", "lower_is_better")}
+        told |= {"metric": told["metric"] or "score", "validation_is_test": bool(start.get("validation_is_test"))}
+        return _facts(name, None, **told), f"task {name} has no folder here: raw scores only, no normalised ones"
+    known = {key: getattr(task, key) for key in ("metric", "lower_is_better", "validation_is_test")}
+    return _facts(name, Yardstick.of(task), **known), ""
 
 
-def _facts(name: str, metric: str, lower_is_better: bool, yardstick: Yardstick | None) -> TaskFacts:
+def _facts(name: str, yardstick: Yardstick | None, **known: Any) -> TaskFacts:
     dataset, setup, lra = _PREFIX.sub("", name) or name, Setup.FIXED, None
     if match := _LRA.match(name):
         lra = match["dataset"].lower()
@@ -80,8 +83,7 @@ def _facts(name: str, metric: str, lower_is_better: bool, yardstick: Yardstick |
         dataset=dataset,
         setup=setup,
         lra=lra,
-        metric=metric,
-        lower_is_better=lower_is_better,
+        **known,
         yardstick=yardstick,
         literature=_literature(lra),
     )

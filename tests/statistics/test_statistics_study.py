@@ -118,6 +118,14 @@ def test_what_makes_runs_less_comparable_is_told(tmp_path):
     assert "greedy-opus differ in budget.steps:" in differs
 
 
+def test_a_warning_that_several_runs_share_is_told_once(tmp_path):
+    for seed in range(3):
+        study_runs.write(tmp_path, GOOD, task="SomethingElseLoss", seed=seed, validation_is_test=True)
+    shared, same_data = study.read([tmp_path]).notes
+    assert shared.startswith("3 runs: task SomethingElseLoss has no folder here")
+    assert "validation and test are the same data" in same_data
+
+
 def test_at_a_small_profile_normalised_scores_come_with_a_warning(tmp_path):
     study_runs.write(tmp_path, GOOD, profile="smoke")
     (note,) = study.read([tmp_path]).notes
