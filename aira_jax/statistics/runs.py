@@ -66,7 +66,7 @@ class RunRow:
 
     `repeats` are its scores with further seeds. `best_test` is the best over the nodes that were tested (`tested` of
     `good`), `best_validation` the best fitness. `usd` None: unpriced. `choices` is what the run was started with but
-    for its seed.
+    for its seed. `data` is what its rows were made of, "" where its log does not say.
     """
 
     path: str
@@ -80,6 +80,7 @@ class RunRow:
     seed: int
     profile: str
     choices: Mapping[str, Any]
+    data: str
     state: State
     submitted: int | None
     validation: float | None
@@ -133,6 +134,9 @@ def read(folder: Path) -> RunRow:
         raise ValueError("no run began here: its log holds no run_start record")
     view = runview.fold(scan.records, events.Blobs(folder / "blobs"))
     task, warning = facts(view.start)
+    about = next((v.node.result["extra"] for v in view.nodes if v.node.result.get("extra")), {})
+    data = view.start.get("corpus") or about.get("data") or ""
+    surrogate = f"{task.label}: a surrogate for its data ({data}); no score compares with published ones"
     torn = f"its log ends within a record ({len(scan.torn)} bytes left out)" if scan.torn else ""
     submitted = view.submitted
     tested = {id: score.value for id, score in view.tests.scores.items() if _finite(score.value)}
@@ -142,6 +146,7 @@ def read(folder: Path) -> RunRow:
     return RunRow(
         **_identity(folder, view),
         task=task,
+        data=data,
         state=_state(view),
         submitted=submitted.node.id if submitted else None,
         validation=submitted.node.fitness if submitted else None,
@@ -158,7 +163,7 @@ def read(folder: Path) -> RunRow:
         wall_s=spent.wall_s,
         device_s=spent.device_s,
         steps=tuple(sorted(steps, key=lambda step: step.step)),
-        warnings=tuple(filter(None, (warning, torn))),
+        warnings=tuple(filter(None, (warning, torn, about.get("surrogate") and surrogate))),
     )
 
 

@@ -159,6 +159,8 @@ def _notes(rows: Sequence[RunRow]) -> Iterable[str]:
     for name, found in _groups(rows, lambda row: row.task.name).items():
         if len({row.task_sha for row in found}) > 1:
             yield f"{name}: its folder changed between these runs, so their scores may not be comparable"
+        if len(data := sorted({row.data for row in found} - {""})) > 1:
+            yield f"{name}: the runs had different data ({', '.join(data)}), so their scores are not comparable"
     for agent, found in _groups(rows, lambda row: row.agent).items():
         yield from _different(agent, found)
     profiles = sorted({row.profile for row in rows if row.task.yardstick} - {"paper"})

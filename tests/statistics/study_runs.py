@@ -33,6 +33,7 @@ class Node:
     plan: str = "A plan. With a second sentence."
     files: dict = dataclasses.field(default_factory=lambda: {"model.py": "x = 1\n"})
     settings: dict | None = None
+    extra: dict = dataclasses.field(default_factory=dict)
 
 
 def write_tasks(folder: Path) -> Path:
@@ -136,7 +137,7 @@ def _step(log, id, node):
     log.append(Kind.CANDIDATE, node=id, plan=node.plan, files=files, sha=str(id), edit_mode="full", parse_error=None,
                duplicate_of=None)  # fmt: skip
     good = node.fitness is not None
-    extra = {} if node.settings is None else {"settings": node.settings}
+    extra = node.extra if node.settings is None else {**node.extra, "settings": node.settings}
     result = {"value": node.fitness, "seed": 0, "extra": extra} if good else None
     log.append(Kind.EXEC_END, node=id, phase="score_validation", seed=0, status="ok" if good else "fail",
                failure_class=None if good else node.failure, wall_s=2.0, device_s=2.0, result=result)  # fmt: skip

@@ -118,6 +118,14 @@ def test_what_makes_runs_less_comparable_is_told(tmp_path):
     assert "greedy-opus differ in budget.steps:" in differs
 
 
+def test_surrogates_and_different_data_are_named(tmp_path):
+    study_runs.write(tmp_path, [Node(0.4, 0.4, extra={"data": "genuine", "surrogate": False})])
+    study_runs.write(tmp_path, [Node(None), Node(0.4, 0.4, extra={"data": "made up", "surrogate": True})], seed=1)
+    surrogate, different = study.read([tmp_path]).notes
+    assert "seed_1: LRA ListOps: a surrogate for its data (made up)" in surrogate
+    assert "different data (genuine, made up)" in different
+
+
 def test_a_warning_that_several_runs_share_is_told_once(tmp_path):
     for seed in range(3):
         study_runs.write(tmp_path, GOOD, task="SomethingElseLoss", seed=seed, validation_is_test=True)
