@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from aira_jax import choices
 from aira_jax.compose import aggregate, ranking
+from aira_jax.compose import provenance as provenance_lib
 from aira_jax.compose.aggregate import DECAYS, Aggregate, Outcome
 from aira_jax.compose.collect import Collection, Row
 from aira_jax.compose.ranking import Accuracy, Score
@@ -58,6 +59,7 @@ class Base:
     tasks: tuple[str, ...]
     spaces: tuple[int, ...]
     collection: Collection
+    provenance: provenance_lib.Facts
 
     @property
     def evaluated(self) -> str:
@@ -88,6 +90,7 @@ class Base:
                 }
                 for outcome in self.outcomes
             ],
+            "provenance": self.provenance,
             "runs": [dataclasses.asdict(run) for run in self.collection.runs],
             "skipped": [dataclasses.asdict(run) for run in self.collection.skipped],
         }
@@ -104,7 +107,7 @@ class Base:
         for outcome in self.outcomes:
             by = "; ".join(f"{selection} {method}" for selection, method in outcome.elected_by)
             lines.append(f"{outcome.pattern.pretty()}: {by}")
-        return "\n".join(lines)
+        return "\n".join([*lines, provenance_lib.told(self.provenance)])
 
 
 def base_pattern(collection: Collection, choice: Choice = Choice()) -> Base:
@@ -139,6 +142,7 @@ def base_pattern(collection: Collection, choice: Choice = Choice()) -> Base:
         tasks=tuple(sorted({entry.task for entry in found})),
         spaces=tuple(sorted({entry.space for entry in found})),
         collection=collection,
+        provenance=provenance_lib.of_rows(rows),
     )
 
 

@@ -193,6 +193,7 @@ def test_the_scripts_print_json_and_end_bad_input_with_exit_2(tmp_path):
     told = run_logs.printed(done.stdout)
     assert told["pattern"] == parse("AMAA" * 4).canonical()
     assert (told["ranked_by"], told["layers"], told["presets"]) == ("test", 16, ["smoke"])
+    assert told["provenance"]["data seeds"] == ["12345"]
     bad = script("aggregate.py", f"--runs={tmp_path}", "--clusters=9")
     assert (bad.returncode, "9 clusters need 9 distinct scores, got 5" in bad.stderr) == (2, True)
     assert "Traceback" not in bad.stderr
