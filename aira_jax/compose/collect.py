@@ -88,7 +88,8 @@ class Row:
     """One evaluated step. `t` is the Unix time of its commit, `space` the number of primitives, `step` the node id.
 
     `pattern` is canonical, `given` as proposed. `preset` names the fidelity; scores of different presets never mix.
-    `validation` is what the search saw, `tests` what it never saw. `duplicate_of` names the step whose result was
+    `validation` is what the search saw, a mean over the `evaluator_seeds` first evaluator seeds, `tests` what it never
+    saw. `duplicate_of` names the step whose result was
     reused. `wall_s` counts the evaluator's seconds for the validation score.
     """
 
@@ -98,6 +99,7 @@ class Row:
     space: int
     lower_is_better: bool
     preset: str
+    evaluator_seeds: int
     proposer: str
     llm: str
     scaffold: str
@@ -240,13 +242,15 @@ def read_run(folder: Path) -> tuple[list[Row], RunFacts]:
 
 def _common(folder: Path, tree: Tree, space: int, config: Mapping[str, Any]) -> dict[str, Any]:
     run, llm = tree.run, config.get("llm") or {}
-    scaled = (config.get("eval") or {}).get("width_scaling", False)
+    evaluation = config.get("eval") or {}
+    scaled = evaluation.get("width_scaling", False)
     return {
         "run": str(folder),
         "task": run["task"],
         "space": space,
         "lower_is_better": tree.lower_is_better,
         "preset": run["profile"] + (WIDTH_SCALED if scaled else ""),
+        "evaluator_seeds": evaluation.get("seeds", 1),
         "proposer": llm.get("backend", ""),
         "llm": llm.get("model", ""),
         "scaffold": (config.get("policy") or {}).get("name", ""),

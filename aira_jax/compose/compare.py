@@ -120,6 +120,7 @@ def compare(a: Collection, b: Collection) -> Comparison:
     layers = max((row.layers for row in rows), default=0)
     runs_a, runs_b = _arm(a, "A", layers), _arm(b, "B", layers)
     preset = voters.one_kind("presets", (row.preset for row in rows))
+    voters.one_kind("numbers of evaluator seeds (config.eval.seeds)", (row.evaluator_seeds for row in rows))
     for what in ("corpus", "data_seed"):
         voters.one_kind(f"{what} values", _details(rows, what))
     both = sorted(runs_a.keys() & runs_b.keys())

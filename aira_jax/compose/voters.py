@@ -137,7 +137,7 @@ def one_kind(what: str, values: Iterable[Hashable]) -> Hashable | None:
     found = Counter(values)
     if len(found) > 1:
         listed = ", ".join(f"{n} of {value}" for value, n in found.most_common())
-        raise ValueError(f"mixed {what} ({listed}): their scores cannot be compared, so aggregate each alone")
+        raise ValueError(f"mixed {what} ({listed}): their scores cannot be compared, so take each alone")
     return next(iter(found), None)
 
 

@@ -26,6 +26,7 @@ def write(
     submitted=None,
     backend="anthropic",
     width_scaling=False,
+    eval_seeds=1,
 ):
     """A run of `steps`, each (pattern text, validation or None, {evaluator seed: test}[, loss]). Returns its folder."""
     folder = Path(workdir) / task / agent / f"seed_{seed}"
@@ -37,7 +38,7 @@ def write(
         "profile": profile,
         "llm": {"backend": backend, "model": "m"},
         "policy": {"name": "greedy"},
-        "eval": {"seeds": 1, "hidden_seed": None, "width_scaling": width_scaling},
+        "eval": {"seeds": eval_seeds, "hidden_seed": None, "width_scaling": width_scaling},
         "budget": {},
     }
     head = {"task": task, "task_sha": "", "profile": profile, "agent": agent, "seed": seed, "config": config}

@@ -132,6 +132,9 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
     run_logs.write(tmp_path / "2", steps([0.5]), agent="c", profile="cpu-s")
     with pytest.raises(ValueError, match="mixed presets"):
         compare.compare(a, collect.collect([tmp_path / "2"]))
+    run_logs.write(tmp_path / "5", steps([0.5]), agent="c", eval_seeds=3)
+    with pytest.raises(ValueError, match=r"mixed numbers of evaluator seeds \(config.eval.seeds\)"):
+        compare.compare(a, collect.collect([tmp_path / "5"]))
     run_logs.write(tmp_path / "3" / "x", steps([0.5]), agent="a")
     run_logs.write(tmp_path / "3" / "y", steps([0.5]), agent="a")
     with pytest.raises(ValueError, match="arm A holds several runs"):
