@@ -37,20 +37,21 @@ def collectives(text: str) -> dict:
 
 
 def compare(one, two, a) -> dict:
-    """Largest relative errors of values and gradients, and the collectives of the gradient."""
+    """Largest relative errors of outputs and gradients, and the collectives of the gradient."""
     floats = {k: v for k, v in a.items() if jnp.issubdtype(v.dtype, jnp.floating)}
     rest = {k: v for k, v in a.items() if k not in floats}
 
     def loss(fn):
         def scalar(floats):
             out = jax.tree.leaves(fn(**floats, **rest))
-            return sum(jnp.sum(jnp.sin(v.astype(jnp.float32))) for v in out)
+            return sum(jnp.sum(jnp.sin(v.astype(jnp.float32))) for v in out), out
 
-        return jax.jit(jax.value_and_grad(scalar))
+        return jax.jit(jax.grad(scalar, has_aux=True))
 
     compiled = loss(two).lower(floats).compile()
-    want, got = loss(one)(floats), compiled(floats)
-    errors = {"value": rms_error(got[0], want[0])} | {k: rms_error(got[1][k], want[1][k]) for k in floats}
+    (want, want_out), (got, got_out) = loss(one)(floats), compiled(floats)
+    errors = {f"output {i}": rms_error(*pair) for i, pair in enumerate(zip(got_out, want_out, strict=True))}
+    errors |= {k: rms_error(got[k], want[k]) for k in floats}
     return {"error": max(errors.values()), "errors": errors} | collectives(compiled.as_text())
 
 

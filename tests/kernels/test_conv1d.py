@@ -42,7 +42,7 @@ def test_random_shapes_agree_with_the_float64_reference(seed, impl, dtype):
         assert cases.rms_error(got["y"], case.exact()["y"]) < 1e-6
 
 
-@pytest.mark.parametrize("impl", XLA)
+@pytest.mark.parametrize("impl", ["xla", pytest.param("reference", marks=pytest.mark.slow)])
 def test_split_and_steps_equal_the_whole(seed, impl):
     a = {k: jnp.asarray(v) for k, v in cases.case(ConvSpec(2, 11, 6, 4), seed, initial=True).arrays.items()}
     x, w, b, state = a["x"], a["w"], a["b"], a["initial_state"]
