@@ -22,6 +22,7 @@ from aira_jax.statistics.tasks import TaskFacts
 AGENTS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 CONTROLS = ("#5f6772", "#9aa1ab", "#33383f")
 MARKERS = "osD^vP*X"
+LINES = ("-", "--", ":", "-.")
 INK, PALE = "#1d2127", "#d3d0c7"
 WIDE, LINE, HEAD = 7.0, 0.34, 0.95  # inches: a figure's width, a line of a panel, its title and axis
 JITTER = 0.16
@@ -35,13 +36,16 @@ def write(summary: Summary, folder: Path) -> dict[str, tuple[Path, Path]]:
 
 
 class Look:
-    """Colour and marker of every agent: language models in colours, controls in greys."""
+    """Colour, marker and line of every agent: language models in colours, controls in greys; repeated colours differ in
+    their lines."""
 
     def __init__(self, study: Study):
         models = [agent for agent in study.agents if agent not in study.controls]
         self.colour = {agent: AGENTS[i % len(AGENTS)] for i, agent in enumerate(models)}
         self.colour |= {agent: CONTROLS[i % len(CONTROLS)] for i, agent in enumerate(study.controls)}
         self.marker = {agent: MARKERS[i % len(MARKERS)] for i, agent in enumerate(study.agents)}
+        self.line = {agent: LINES[i // len(AGENTS) % len(LINES)] for i, agent in enumerate(models)}
+        self.line |= {agent: LINES[i // len(CONTROLS) % len(LINES)] for i, agent in enumerate(study.controls)}
 
 
 def best_test(summary: Summary) -> Figure | None:
@@ -114,24 +118,28 @@ def progress(summary: Summary) -> Figure | None:
     if not tasks:
         return None
     look = Look(summary.study)
-    figure = Figure(figsize=(WIDE, 2.7 * len(tasks)), layout="constrained")
+    height = max(2.7, 0.8 + 0.17 * len(summary.study.agents))  # of a panel with its legend
+    figure = Figure(figsize=(WIDE, height * len(tasks)), layout="constrained")
     for axes, task in zip(figure.subplots(len(tasks), 1, squeeze=False)[:, 0], tasks, strict=True):
         for agent in summary.study.agents:
             curves = [_curve(row) for row in summary.study.cell(agent, task.name)]
-            _progress(axes, curves, task, look.colour[agent], agent)
+            _progress(axes, curves, task, look, agent)
         axes.set(title=task.label, xlabel="steps", ylabel="best validation so far")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
     return figure
 
 
-def _progress(axes: Axes, curves: Sequence[dict[int, float]], task: TaskFacts, colour: str, agent: str) -> None:
+def _progress(axes: Axes, curves: Sequence[dict[int, float]], task: TaskFacts, look: Look, agent: str) -> None:
+    colour = look.colour[agent]
     for curve in filter(None, curves):
         axes.step([*curve], [*curve.values()], where="post", lw=0.8, alpha=0.4, color=colour)
     middle = median_so_far(curves, worst=-task.sign * math.inf)
     if middle:
-        axes.step([*middle], [*middle.values()], where="post", lw=2, color=colour, label=agent)
-        axes.plot(*next(iter(middle.items())), "o", ms=4, color=colour)
+        axes.step(
+            [*middle], [*middle.values()], where="post", lw=2, ls=look.line[agent], color=colour, label=agent,
+            marker=look.marker[agent], ms=5, markevery=[0, -1],
+        )  # fmt: skip
 
 
 def _curve(row) -> dict[int, float]:
