@@ -31,14 +31,18 @@ class Case:
     seed: int
 
     def evaluate(self, impl: str = "auto", chunk: int | None = None) -> dict[str, np.ndarray]:
-        """Outputs by name, and the gradient of a random linear function of them as "d" + input name."""
+        """Outputs by name, and the gradient of a random linear function of them as "d" + input name.
+
+        The weights of that function are exact in bfloat16: they are inputs too, the same for every dtype.
+        """
         arrays = {k: jnp.asarray(v) for k, v in self.arrays.items()}
         floats = {k: v for k, v in arrays.items() if jnp.issubdtype(v.dtype, jnp.floating)}
         rest = {k: v for k, v in arrays.items() if k not in floats}
         run = functools.partial(self.call, impl=impl, chunk=chunk)
         rng = np.random.default_rng(self.seed)
         shapes = jax.eval_shape(run, **arrays)
-        cotangents = {k: rng.standard_normal(shapes[k].shape).astype(np.float32) for k in sorted(shapes)}
+        draws = {k: rng.standard_normal(shapes[k].shape) for k in sorted(shapes)}
+        cotangents = {k: v.astype(jnp.bfloat16).astype(np.float32) for k, v in draws.items()}
 
         def loss(floats):
             out = run(**floats, **rest)

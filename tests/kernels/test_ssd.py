@@ -12,9 +12,13 @@ ALL = ("reference", "xla", "xla_scan")
 
 
 def draw(rng, dtype: str, pallas: bool) -> tuple[SsdSpec, dict]:
-    """A random shape and random options; bfloat16 gets enough terms that sums do not cancel by accident."""
+    """A random shape and random options.
+
+    bfloat16 gets so many heads that dA, one sum for each, is not small by accident in all those that count: with 8
+    heads it was in one draw of a hundred, and its error then exceeds the tolerance.
+    """
     rounded = dtype == "bfloat16"
-    h = 8 if rounded else int(rng.choice([2, 4]))
+    h = 32 if rounded else int(rng.choice([2, 4]))
     g = int(rng.choice([1, 2, h]))
     length = int(rng.choice([31, 32, 33, 64] if rounded else [1, 7, 31, 32, 33, *([64] if pallas else [257])]))
     p, n = (16, 16) if pallas else (8, 8) if rounded else (int(rng.choice([1, 4, 8])), int(rng.choice([1, 3, 8])))
