@@ -16,8 +16,9 @@ from aira_jax.search.events import Kind
 from aira_jax.search.journal import Cancelled, StopSearch
 from aira_jax.search.policies import PolicyConfig
 from aira_jax.search.settings import Order, Workers
-from aira_jax.search.step import Step, Workshop
+from aira_jax.search.step import Step
 from aira_jax.search.tree import Action, Node, NodeStatus, Progress, Tree
+from aira_jax.search.workshop import Workshop
 
 LLM_FAILURES_IN_A_ROW = 5
 
@@ -75,7 +76,7 @@ class Loop:
         self._launch(Step(self._shop, node.id, action, view, progress))
 
     def _launch(self, step: Step) -> None:
-        self._crew.start(step.node, step.run, self._landed, lambda: step.calling)
+        self._crew.start(step.node, step.run, self._landed, lambda: step.calls.calling)
 
     def _choose(self) -> None:
         """Begins nodes while there is room, until the search has ended or must wait for a commit."""
@@ -141,11 +142,11 @@ class Loop:
         id, view = len(self._journal.tree.nodes), choice.view
         step = Step(self._shop, id, choice.action, view, Progress({}, view))
         try:
-            step.admit(step.first)
+            step.calls.admit(step.first)
         except StopSearch as stop:
             self._end = Stopped(stop.reason, stop.detail)
             return
-        reserved = step.reserve(step.first)
+        reserved = step.calls.reserve(step.first)
         self._journal.append(
             Kind.ACTION,
             node=id,

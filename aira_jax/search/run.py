@@ -16,6 +16,7 @@ from aira_jax import llm as llms
 from aira_jax.llm import control
 from aira_jax.llm.base import Operator, Role, Sampling
 from aira_jax.search import events
+from aira_jax.search.calls import STOPPING
 from aira_jax.search.confirm import confirm, submit
 from aira_jax.search.crew import Crew, Interrupts
 from aira_jax.search.evaluation import Splits
@@ -26,7 +27,7 @@ from aira_jax.search.operators import Brief, CallOptions, Fitness
 from aira_jax.search.scoring import TestScorer, score_wanted, test_evaluator
 from aira_jax.search.session import ROOT, Session, data_root, describe_machine, plain, run_dir
 from aira_jax.search.settings import PROPOSERS, Settings, TestWhen
-from aira_jax.search.step import STOPPING, Proposer, Workshop
+from aira_jax.search.workshop import Proposer, Workshop
 from aira_jax.tasks import loader
 
 

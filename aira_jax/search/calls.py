@@ -1,0 +1,156 @@
+"""The calls of one node to its proposers: on record before and after, within the budget, retried, never made twice."""
+
+import dataclasses
+import time
+from typing import Any
+
+from aira_jax.llm import retry
+from aira_jax.llm.base import Completion, ErrorKind, LLMError, Request, Role
+from aira_jax.rng import Stream, generator
+from aira_jax.search.budget import Budget, cost, reservation
+from aira_jax.search.events import Kind, Record
+from aira_jax.search.journal import StopSearch
+from aira_jax.search.tree import Progress, Tree
+from aira_jax.search.workshop import Proposer, Workshop
+
+# These say nothing about the candidate: the search ends and a later session asks again.
+STOPPING = (ErrorKind.AUTH, ErrorKind.RATE_LIMIT, ErrorKind.OVERLOADED, ErrorKind.TIMEOUT, ErrorKind.EXHAUSTED)
+
+
+class Calls:
+    """Calls of node `node` in its view of the tree. `calling` while a proposer is being asked."""
+
+    def __init__(self, shop: Workshop, node: int, view: Tree, progress: Progress):
+        self.shop, self.node, self.view = shop, node, view
+        self._results = progress.results
+        self.calling = False
+
+    def reserve(self, request: Request) -> Budget:
+        """The most that a call can add to the spend."""
+        proposer = self._proposer(request)
+        return reservation(len(request.prompt), request.max_tokens, proposer.price(), free=proposer.free)
+
+    def admit(self, request: Request) -> None:
+        """Raises StopSearch when the call could pass a limit on tokens or dollars."""
+        tree, wanted = self.shop.journal.tree, self.reserve(request)
+        limits, own = tree.limits, tree.nodes[self.node] if self.node < len(tree.nodes) else None
+        used = self.view.promised + (Budget(0, 0, 0, own.usage.tokens, own.usd) if own else Budget(0, 0, 0, 0, 0.0))
+        axis = Budget(tokens=limits.tokens, usd=limits.usd).passed(used + wanted)
+        if axis:
+            raise StopSearch(
+                axis,
+                f"node {self.node} {request.role} attempt {request.attempt} may need {getattr(wanted, axis):g} {axis}, "
+                f"{getattr(limits, axis) - getattr(used, axis):g} of {getattr(limits, axis):g} are left; "
+                f"raise config.budget.{axis} and run again to continue",
+            )
+
+    def make(self, request: Request) -> Record:
+        """The llm_result of a request: from the record, or by asking."""
+        known = self._results.get((request.role, request.attempt))
+        if known is not None and not _asks_again(known):
+            return known
+        self.shop.control.check()
+        self.admit(request)
+        proposer = self._proposer(request)
+        self.calling = True
+        try:
+            with self.shop.gate:
+                self.shop.control.check()
+                self._log_request(proposer, request)
+                start = time.monotonic()
+                answer, error = self._answer(proposer, request)
+                latency_s = round(time.monotonic() - start, 3)
+        finally:
+            self.calling = False
+        record = self._log_result(proposer, request, answer, error, latency_s)
+        if error is not None and error.kind in STOPPING:
+            raise StopSearch(_stop_reason(proposer, error), _advice(error))
+        return record
+
+    def text(self, result: Record) -> str:
+        """What was answered."""
+        text = result["text"]
+        return text if isinstance(text, str) else self.shop.journal.log.blobs.get(text["blob"])
+
+    def _log_request(self, proposer: Proposer, request: Request) -> None:
+        journal = self.shop.journal
+        journal.append(
+            Kind.LLM_REQUEST,
+            node=self.node,
+            role=request.role,
+            attempt=request.attempt,
+            prompt_sha=journal.log.put(request.prompt),
+            backend=proposer.llm.backend,
+            model=proposer.llm.model,
+            params=_params(request),
+        )
+
+    def _answer(self, proposer: Proposer, request: Request) -> tuple[Completion, LLMError | None]:
+        """The answer, or an empty one with the error that came instead."""
+        try:
+            return self._ask(proposer, request), None
+        except LLMError as error:
+            return Completion("", "error", error.usage, proposer.llm.model, error.request_id), error
+
+    def _ask(self, proposer: Proposer, request: Request) -> Completion:
+        left = self.shop.clock.left().wall_s
+        deadline_s = proposer.options.deadline_s if left is None else min(proposer.options.deadline_s, max(left, 0.0))
+        k = 64 * request.node + 8 * (request.role is Role.ANALYZE) + request.attempt
+        return retry.call(
+            proposer.llm,
+            request,
+            deadline_s=deadline_s,
+            rng=generator(self.shop.seed, Stream.PROMPT, k),
+            sleep=self._sleep,
+            on_retry=self._warn_retry,
+        )
+
+    def _sleep(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.shop.control.check()
+            time.sleep(min(left, 0.5))
+
+    def _warn_retry(self, number: int, error: LLMError, delay_s: float) -> None:
+        text = f"node {self.node}: {error} (try {number}); trying again in {delay_s:.1f} s"
+        self.shop.journal.append(Kind.WARNING, node=self.node, code="llm_retry", text=text)
+
+    def _log_result(self, proposer: Proposer, request: Request, answer: Completion, error, latency_s: float) -> Record:
+        usd = 0.0 if proposer.free else cost(answer.usage, proposer.price(answer.model))
+        return self.shop.journal.append(
+            Kind.LLM_RESULT,
+            node=self.node,
+            role=request.role,
+            attempt=request.attempt,
+            text=self.shop.journal.log.store(answer.text),
+            usage=dataclasses.asdict(answer.usage),
+            usd=usd,
+            stop_reason=answer.stop_reason,
+            model=answer.model,
+            latency_s=latency_s,
+            request_id=answer.request_id,
+            error=None if error is None else {"kind": error.kind, "message": _advice(error)},
+        )
+
+    def _proposer(self, request: Request) -> Proposer:
+        return self.shop.proposers[request.operator]
+
+
+def _params(request: Request) -> dict[str, Any]:
+    sampling = dataclasses.asdict(request.sampling)
+    return {"max_tokens": request.max_tokens, **sampling, "extra": dict(request.extra)}
+
+
+def _stop_reason(proposer: Proposer, error: LLMError) -> str:
+    """A control that has nothing left to propose has done its work, as a policy that says so."""
+    if error.kind is ErrorKind.AUTH:
+        return "auth"
+    return "policy" if proposer.free and error.kind is ErrorKind.EXHAUSTED else "error"
+
+
+def _advice(error: LLMError) -> str:
+    return str(error) if not error.fix or error.fix in str(error) else f"{error}; {error.fix}"
+
+
+def _asks_again(result: Record) -> bool:
+    return bool(result["error"]) and result["error"]["kind"] in STOPPING

@@ -1,0 +1,48 @@
+"""What all steps of a run share: who proposes, who evaluates, where it is written down."""
+
+import dataclasses
+import threading
+from collections.abc import Callable, Mapping
+
+from aira_jax.llm import Options
+from aira_jax.llm.base import LLM, Operator
+from aira_jax.search.budget import FREE_BACKENDS, Price, price
+from aira_jax.search.evaluation import Evaluator
+from aira_jax.search.executions import Clock
+from aira_jax.search.journal import Control, Journal
+from aira_jax.search.operators import Brief
+from aira_jax.search.settings import Dedupe
+from aira_jax.search.tree import Node
+
+
+@dataclasses.dataclass(frozen=True)
+class Proposer:
+    """A backend with the options of one operator."""
+
+    llm: LLM
+    options: Options
+
+    @property
+    def free(self) -> bool:
+        return self.options.backend in FREE_BACKENDS
+
+    def price(self, model: str = "") -> Price | None:
+        return price(model, self.options.prices) or price(self.options.model, self.options.prices)
+
+
+@dataclasses.dataclass(frozen=True)
+class Workshop:
+    """What all steps of a run share. `gate` bounds the calls in flight; `score_inline` scores a good node on test."""
+
+    seed: int
+    brief: Brief
+    proposers: Mapping[Operator, Proposer]
+    evaluator: Evaluator
+    journal: Journal
+    control: Control
+    clock: Clock
+    gate: threading.Semaphore
+    dedupe: Dedupe
+    analyze_llm: bool
+    evaluator_seeds: tuple[int, ...]
+    score_inline: Callable[[Node], None] | None = None
