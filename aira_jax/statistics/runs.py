@@ -15,6 +15,7 @@ from aira_jax.compose.collect import architecture
 from aira_jax.reports import runview
 from aira_jax.reports.runview import NodeView, RunView
 from aira_jax.search import events
+from aira_jax.search.run import RESUMABLE
 from aira_jax.search.settings import flatten
 from aira_jax.statistics.tasks import Setup, TaskFacts, facts
 from lra import globals as lra_globals
@@ -28,7 +29,10 @@ _PLACE = ("seed", "workers.", "paths.", "log.", "display.", "llm.base_url", "llm
 
 
 class State(enum.StrEnum):
-    """UNFINISHED: no stop on record. UNSCORED: it submitted, and its submission was never scored on test."""
+    """UNFINISHED: no stop on record, or one from which it can go on.
+
+    UNSCORED: it submitted, and its submission was never scored on test.
+    """
 
     FINISHED = "finished"
     UNFINISHED = "unfinished"
@@ -186,7 +190,7 @@ def _identity(folder: Path, view: RunView) -> dict[str, Any]:
 
 
 def _state(view: RunView) -> State:
-    if view.stop is None:
+    if view.stop is None or view.stop["reason"] in RESUMABLE:
         return State.UNFINISHED
     if view.submitted and view.submitted.node.id not in view.tests.scores:
         return State.UNSCORED

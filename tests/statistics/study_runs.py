@@ -94,7 +94,7 @@ def write(
     seed=0,
     profile="paper",
     submit=True,
-    stop=True,
+    stop="steps",
     options=None,
     repeats=(),
     folder=None,
@@ -102,7 +102,7 @@ def write(
 ):
     """A run over `nodes`: the best by fitness is submitted. Returns its directory.
 
-    `submit` False: nothing is handed in. `stop` False: it never ended. `options` are further config groups.
+    `submit` False: nothing is handed in. `stop` is its reason, "" for none. `options` are further config groups.
     """
     metric, lower, *_ = SCALES.get(task, ("Accuracy", False))
     folder = folder or Path(workdir) / task / agent / f"seed_{seed}"
@@ -119,7 +119,7 @@ def write(
         best = min(good, key=lambda id: (nodes[id].fitness if lower else -nodes[id].fitness, id))
         log.append(Kind.SUBMIT, node=best, rule="best_validation", fitness=nodes[best].fitness)
     if stop:
-        log.append(Kind.STOP, reason="steps", detail="")
+        log.append(Kind.STOP, reason=stop, detail="")
     for id, node in enumerate(nodes):
         if node.fitness is not None and node.tested:
             _test(log, id, 0, node.test)

@@ -47,7 +47,9 @@ def test_where_lower_is_better_the_gap_is_still_positive(tmp_path):
         ([Node(0.4, 0.4)], {"submit": False}, State.FINISHED),
         ([Node(0.4, None)], {}, State.FINISHED),  # its test score is no number
         ([Node(0.4, tested=False)], {}, State.UNSCORED),
-        ([Node(0.4, tested=False)], {"submit": False, "stop": False}, State.UNFINISHED),
+        ([Node(0.4, tested=False)], {"submit": False, "stop": ""}, State.UNFINISHED),
+        ([Node(0.4, tested=False)], {"submit": False, "stop": "interrupt"}, State.UNFINISHED),
+        ([Node(None)], {"stop": "auth"}, State.UNFINISHED),
     ],
 )
 def test_runs_that_are_not_valid(tmp_path, nodes, options, state):

@@ -53,7 +53,7 @@ def test_a_folder_without_runs_is_refused(tmp_path, missing):
 def incomplete(tmp_path):
     study_runs.write(tmp_path, GOOD)
     study_runs.write(tmp_path, [Node(0.4, tested=False)], seed=1)
-    study_runs.write(tmp_path, [Node(0.4, tested=False)], seed=2, submit=False, stop=False)
+    study_runs.write(tmp_path, [Node(0.4, tested=False)], seed=2, submit=False, stop="")
 
 
 def test_incomplete_runs_count_as_they_stand_and_the_reader_is_told(tmp_path):
