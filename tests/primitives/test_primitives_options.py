@@ -11,15 +11,10 @@ from aira_jax.proxies.engines import Engine, LayerProgram
 
 WIDTH = 32
 SOME = [
-    "A",
-    "A[kv=2]",
     "A[head=16;kv=2;norm=rms]",
-    "A[head=32;place=post]",
     "M[ratio=1;norm=none]",
     "M[ratio=8;act=swiglu]",
-    "M[act=gelu-tanh;norm=rms;place=post]",
     "Mb[expand=1;state=8]",
-    "Mb[expand=4;norm=none]",
 ]
 
 

@@ -32,8 +32,8 @@ QUICK = ("LongContextReasoningLRAListOpsAccuracy", "LongContextReasoningLRARetri
 
 
 def alike(name):
-    """Tasks that share all code with one of QUICK."""
-    return name.startswith("LongContextReasoning") and name not in QUICK
+    """Tasks that share all code with one of QUICK, or but for their space with one that is checked anyway."""
+    return name.endswith("OptionsAccuracy") or (name.startswith("LongContextReasoning") and name not in QUICK)
 
 
 @pytest.mark.parametrize(
