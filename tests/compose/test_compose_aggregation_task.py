@@ -72,7 +72,7 @@ def test_a_rule_that_misses_the_target_is_refused(base, scaling, message):
 
 
 @given(st.lists(st.sampled_from(["A", "M"]), min_size=1, max_size=16).map(tuple))
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_some_rule_always_fits(layers):
     base = Pattern(layers)
     assert abs(closest(base).deviation) <= 0.1
@@ -118,7 +118,7 @@ def test_bad_files_are_refused_with_a_valid_one(content, message):
     assert scaled_submission.EXAMPLE in str(caught.value)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(st.integers(0, 2**32 - 1))
 def test_moves_are_valid_and_change_something(seed):
     space, rng = Space(), np.random.default_rng(seed)

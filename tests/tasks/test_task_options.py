@@ -47,7 +47,7 @@ def test_bad_files_are_refused_with_a_valid_one(text, message):
     assert TWO.example in str(caught.value)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(spaces, seeds)
 def test_moves_stay_inside_the_space_and_depend_on_the_generator_only(space, seed):
     rng = np.random.default_rng(seed)
