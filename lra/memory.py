@@ -1,12 +1,28 @@
 """How much memory a process has used, and what it means when it runs out."""
 
 import contextlib
+import ctypes
 import resource
 from collections.abc import Iterator
 
 import jax
 
 from lra.failures import CandidateFault, Kind
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc's malloc.h
+_LARGEST = 2**31 - 1
+
+
+def keep_freed_pages() -> bool:
+    """Lets the C library reuse large freed blocks instead of giving them back; True where that could be set.
+
+    XLA's CPU client allocates the temporaries of a program anew for every call. Given back each time, every page of
+    them is faulted in again: a third of the CPU time of a small step (lra/BENCHMARKS.md). No effect on devices.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None or jax.default_backend() != "cpu":
+        return False
+    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _LARGEST))
 
 
 def peak_bytes() -> int:
