@@ -124,6 +124,8 @@ def parse(text: str) -> OptionPattern:
 @functools.lru_cache(4096)
 def read(text: str) -> Layer:
     """One layer, such as `A` or `M[ratio=2]`; raises PatternError."""
+    if not text:
+        raise PatternError("no layer", text, 0, "give one primitive with its options")
     parser = _Parser(text)
     layer = parser.read()
     if parser.pos != len(text):

@@ -79,6 +79,8 @@ def test_every_mistake_is_named_with_its_place_and_mend(text, pos, problem, fix)
 def test_a_layer_is_one_layer():
     with pytest.raises(PatternError, match="more than one layer"):
         read("A-M")
+    with pytest.raises(PatternError, match="no layer"):
+        OptionPattern(("A", ""))
     with pytest.raises(KeyError):
         read("A")["ratio"]
 

@@ -71,15 +71,7 @@ def evaluate_prepare(folder: Path, argv: Sequence[str] | None = None) -> int:
     """evaluate_prepare.py: writes the labels of one split of every proxy."""
     arguments = preparation.parse(argv, profiles=PROFILES)
 
-    def write() -> None:
-        for proxy in Mix.of(folder).weights:
-            if proxy == MAD:
-                compose_mad.write_labels(arguments, part=proxy)
-            else:
-                compose_text.write_labels(arguments, proxy, part=proxy)
-        preparation.copy_submission(arguments, SUBMISSION)
-
-    return preparation.ending(write)
+    return preparation.ending(lambda: _write_labels(arguments, Mix.of(folder)))
 
 
 def evaluate(space: PatternSpace, folder: Path, argv: Sequence[str] | None = None) -> int:
@@ -117,6 +109,15 @@ def _write_agent(arguments: preparation.Arguments, mix: Mix) -> None:
             compose_mad.write_agent(arguments, part=proxy)
         else:
             compose_text.write_agent(arguments, proxy, part=proxy)
+
+
+def _write_labels(arguments: preparation.Arguments, mix: Mix) -> None:
+    for proxy in mix.weights:
+        if proxy == MAD:
+            compose_mad.write_labels(arguments, part=proxy)
+        else:
+            compose_text.write_labels(arguments, proxy, part=proxy)
+    preparation.copy_submission(arguments, SUBMISSION)
 
 
 def _score(folder: Path, arguments: Arguments, pattern: Pattern) -> Score:
