@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from kernels_pallas import cases
+from kernels_pallas.bench import shapes
 from kernels_pallas.common import roofline
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "peers" / "mamba_ssm_peer.py"
@@ -35,6 +37,8 @@ class Checkout:
         absent = [f for f in FILES if not (self.path / "mamba_ssm" / f).exists()]
         if absent:
             return f"{self.path} lacks mamba_ssm/{absent[0]}"
+        if shutil.which(self.python) is None:
+            return f"--peer_python: no program {self.python}"
         probe = subprocess.run(
             [self.python, "-c", "import torch, triton, einops"], capture_output=True, text=True, check=False
         )
@@ -52,7 +56,7 @@ def find(path: str, python: str) -> tuple[Checkout | None, str]:
 
 def measure(checkout: Checkout, spec, chunk: int) -> dict:
     """Times of the peer at one chunk, and the error of its y against ours."""
-    case = cases.case(spec, 0)
+    case = shapes.case(spec)
     with tempfile.TemporaryDirectory() as folder:
         raw = {k: v.view(np.uint16) if v.dtype.itemsize == 2 else v for k, v in case.arrays.items()}
         np.savez(Path(folder) / "inputs.npz", **raw)

@@ -110,7 +110,7 @@ def _measure(arm: Arm, spec, request: Request) -> dict:
 
 
 def _case(arm: Arm, spec, seed: int = 0) -> cases.Case:
-    case = cases.case(spec, seed)
+    case = shapes.case(spec, seed)
     if arm.baseline is None:
         return case
 
@@ -134,8 +134,8 @@ def _accuracy(arm: Arm, spec) -> tuple[list[str], dict[str, float]]:
 def _truths(spec) -> tuple[dict, dict]:
     """What the arms are compared with: float64 at a small shape, xla in float32 at the timed one."""
     chunk = 32 if jax.default_backend() == "cpu" else 128
-    want = cases.case(spec, 0).cast("float32").evaluate("xla", chunk)
-    return cases.case(shapes.small(spec), 0).exact(), want
+    want = shapes.case(spec).cast("float32").evaluate("xla", chunk)
+    return shapes.case(shapes.small(spec)).exact(), want
 
 
 def _impl(arm: Arm) -> str:

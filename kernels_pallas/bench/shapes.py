@@ -5,6 +5,9 @@ B batch, L time, H heads, P head dim, G groups, N state dim.
 
 import dataclasses
 
+import jax
+
+from kernels_pallas import cases
 from kernels_pallas.common.roofline import BLOCKS, Block
 from kernels_pallas.common.specs import ConvSpec, NormSpec, ScanSpec, SsdSpec, XentSpec
 
@@ -33,6 +36,12 @@ SHAPES = {
 }
 OPS = ("ssd", "state_scan", "causal_conv1d", "gated_rmsnorm", "linear_xent")
 ALIASES = {"conv1d": "causal_conv1d", "gated_norm": "gated_rmsnorm"}
+
+
+def case(spec, seed: int = 0) -> cases.Case:
+    """The inputs of a benchmark. On GPUs `ssd` gets D and dt_bias, as in the model and as mamba_ssm is called."""
+    whole = isinstance(spec, SsdSpec) and jax.default_backend() == "gpu"
+    return cases.case(spec, seed, **({"skip": "H", "bias": True} if whole else {}))
 
 
 def shape(name: str) -> Shape:
@@ -69,6 +78,6 @@ def spec(op: str, s: Shape, dtype: str):
 
 def small(spec_):
     """The same kind of call at a size that the float64 reference can do."""
-    sizes = {"B": 1, "L": 128, "H": 2 * getattr(spec_, "G", 1), "T": 64, "c": 4, "V": 256, "block": 24, "F": 256}
+    sizes = {"B": 1, "L": 128, "H": 16 * getattr(spec_, "G", 1), "T": 64, "c": 4, "V": 256, "block": 24, "F": 256}
     changes = {k: min(v, getattr(spec_, k)) for k, v in sizes.items() if hasattr(spec_, k)}
     return dataclasses.replace(spec_, **changes)

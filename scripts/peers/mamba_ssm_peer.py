@@ -2,12 +2,14 @@
 
     python scripts/peers/mamba_ssm_peer.py <checkout> <folder with inputs.npz> <chunk>
 
-Reads x, dt, A, B, C (bfloat16 as uint16), writes y.npy and result.json. Only ten files of the checkout are needed; its
-package __init__ files are replaced by empty modules, because they import more than the kernels.
+Reads x, dt, A, B, C, D, dt_bias (bfloat16 as uint16), writes y.npy and result.json. Only ten files of the checkout are
+needed; its package __init__ files are replaced by empty modules, because they import more than the kernels.
 """
 
 import json
+import shutil
 import statistics
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -64,10 +66,11 @@ def main(checkout: str, folder: str, chunk: str) -> None:
     from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined
 
     a = load(Path(folder) / "inputs.npz")
-    leaves = [a[k].requires_grad_() for k in ("x", "dt", "A", "B", "C")]
+    leaves = [v.requires_grad_() for v in a.values()]
 
     def forward():
-        return mamba_chunk_scan_combined(*leaves, int(chunk))
+        x, dt, A, B, C, D, dt_bias = (a[k] for k in ("x", "dt", "A", "B", "C", "D", "dt_bias"))
+        return mamba_chunk_scan_combined(x, dt, A, B, C, int(chunk), D=D, dt_bias=dt_bias, dt_softplus=True)
 
     def both():
         return torch.autograd.grad(forward().float().pow(2).sum(), leaves)
@@ -86,11 +89,10 @@ def main(checkout: str, folder: str, chunk: str) -> None:
 
 
 def commit(checkout: str) -> str | None:
-    head = Path(checkout) / ".git" / "HEAD"
-    if not head.exists():
-        return None
-    text = head.read_text().strip()
-    return (head.parent / text[5:]).read_text().strip() if text.startswith("ref: ") else text
+    """The commit of the checkout; None where it is no repository."""
+    command = ["git", "-C", checkout, "rev-parse", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False) if shutil.which("git") else None
+    return done.stdout.strip() if done and done.returncode == 0 else None
 
 
 if __name__ == "__main__":

@@ -41,8 +41,15 @@ def test_rows_are_complete(tmp_path):
     assert set(found[0]) >= FIELDS
 
 
-def test_without_a_checkout_the_peer_says_so():
+def test_a_peer_that_cannot_run_says_why(tmp_path):
     assert peer.find("", "") == (None, "peer: not run (no --mamba_ssm_path)")
+    for name in peer.FILES:
+        (tmp_path / "mamba_ssm" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mamba_ssm" / name).touch()
+    assert peer.find(str(tmp_path), "no-such-python")[1] == "peer: not run (--peer_python: no program no-such-python)"
+    (tmp_path / "python").write_text("#!/bin/sh\necho ImportError: no torch here >&2\nexit 1\n")
+    (tmp_path / "python").chmod(0o700)
+    assert peer.find(str(tmp_path), str(tmp_path / "python"))[1].endswith("python: ImportError: no torch here)")
 
 
 @pytest.mark.slow

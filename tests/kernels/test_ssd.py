@@ -63,9 +63,12 @@ def test_random_shapes_interpreted(seed, impl, dtype):
 
 @pytest.mark.skipif(not backends.interprets_mosaic_gpu(), reason="this jax cannot interpret Mosaic GPU kernels")
 def test_mosaic_gpu_interpreted(seed):
-    """Two tiles a chunk, and a chunk that is not full."""
-    spec = SsdSpec(1, 100, 8, 16, 2, 16, "bfloat16", 128, True)
-    check(spec, {"skip": "HP", "bias": True, "initial": True}, seed, ["pallas_mosaic_gpu"])
+    """Two tiles a chunk, and a chunk that is not full; the gradient is that of xla."""
+    case = cases.case(SsdSpec(1, 100, 4, 16, 2, 16, "bfloat16", 128, True), seed, skip="HP", bias=True, initial=True)
+    with interpret_mode():
+        got = case.call(impl="pallas_mosaic_gpu", chunk=128, **case.arrays)
+    exact = case.exact()
+    assert not cases.failures(got, {k: exact[k] for k in got}, "bfloat16")
 
 
 @pytest.mark.slow
@@ -92,7 +95,7 @@ def test_grid(seed, length, chunk, g, segments):
 @pytest.mark.parametrize("segments", [False, True])
 def test_grid_interpreted(seed, length, chunk, dtype, segments):
     rng = np.random.default_rng(seed)
-    heads = 8 if dtype == "bfloat16" else 2
+    heads = 32 if dtype == "bfloat16" else 2  # as in `draw`
     spec = SsdSpec(1, length, heads, 16, int(rng.choice([1, 2])), 16, dtype, chunk, segments)
     check(spec, some_options(rng), seed, ["pallas_triton", "pallas_tpu"])
 
