@@ -3,6 +3,7 @@
 python scripts/evaluate_pattern.py --pattern='8(A-M)' --profile=cpu-s
 python scripts/evaluate_pattern.py --pattern='3(2Mb-M-A)-2(Mb-M)' --profile=smoke --tasks=memorization,compression
 python scripts/evaluate_pattern.py --pattern='8(A-M)' --profile=cpu-s --proxy=babistories --corpus=stories.jsonl.gz
+python scripts/evaluate_pattern.py --pattern='8(A[head=16]-M[norm=rms])' --profile=smoke
 """
 
 import json
@@ -10,7 +11,7 @@ import logging
 
 from absl import flags
 
-from aira_jax import cli
+from aira_jax import cli, layer_options
 from aira_jax.proxies import fidelity, single
 from aira_jax.proxies.corpora.readers import SEPARATOR
 from aira_jax.proxies.corpora.tokenizers import RANKS_VARIABLE
@@ -40,7 +41,7 @@ def main(argv):
     del argv
     logging.getLogger("jax").setLevel(logging.WARNING)
     result = single.evaluate(
-        _PATTERN.value,
+        layer_options.parse(_PATTERN.value),
         proxy=_PROXY.value,
         preset=_PROFILE.value,
         tasks=_TASKS.value,

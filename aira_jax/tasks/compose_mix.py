@@ -170,7 +170,7 @@ def _combined(
         value=mix.mean(relative),
         train_s=math.fsum(part.train_s for part in parts.values()),
         device_s=math.fsum(part.device_s for part in parts.values()),
-        n_params=max(part.n_params for part in parts.values()),
+        n_params=max((part.n_params for part in parts.values() if part.n_params), default=None),
         steps=sum(part.steps for part in parts.values()),
         curve=(),
         extra={

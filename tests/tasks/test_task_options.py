@@ -1,6 +1,8 @@
 """The space of layers with options: what a file may hold, and that every move stays valid."""
 
 import json
+import subprocess
+import sys
 
 import fake_training
 import numpy as np
@@ -13,7 +15,7 @@ from aira_jax.controls import methods
 from aira_jax.controls.trials import Method, Options, Trial
 from aira_jax.layer_options import MAX_KINDS, OptionPattern
 from aira_jax.proxies import evaluator
-from aira_jax.tasks import compose_mad, loader
+from aira_jax.tasks import compose_mad, loader, mounts
 from aira_jax.tasks.compose_options import OptionSpace
 from aira_jax.tasks.evaluation import SubmissionError
 
@@ -136,3 +138,22 @@ def test_the_task_is_in_order():
         for option in layer_options.OPTIONS[primitive]:
             row = f"| `{option.key}` | {', '.join(map(str, option.values))} |"
             assert row in task.description
+
+
+@pytest.mark.slow
+def test_one_pattern_with_options_is_trained_by_hand(tmp_path):
+    def run(pattern):
+        script = loader.PACKAGE.parent / "scripts" / "evaluate_pattern.py"
+        flags = [f"--pattern={pattern}", "--profile=smoke", "--tasks=memorization", f"--cache_dir={tmp_path}"]
+        env = mounts.script_environment()
+        return subprocess.run([sys.executable, script, *flags], env=env, capture_output=True, text=True, check=False)
+
+    done = run("8(A[head=16]-M[ratio=2;norm=none])")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    layers = layer_options.parse("8(A-M[ratio=2;norm=none])").parameters(32)
+    vocab, width = 256, 32
+    assert result["parameters"]["memorization"] == layers + 2 * vocab * width + vocab + 2 * width
+    wrong = run("8(A[heed=16]-M)")
+    assert wrong.returncode == 2
+    assert "unknown option 'heed' (position 4)" in wrong.stderr
