@@ -22,7 +22,7 @@ FFN = "swiglu"
 NORM = "layer"
 POSITIONS = "none"
 POOL = "mean"
-DROPOUT = 0.1
+DROPOUT = 0.0
 CHUNK = 128
 
 
@@ -99,7 +99,7 @@ class Block(nn.Module):
     @nn.compact
     def __call__(self, x_BLD: jax.Array, mask_BL1: jax.Array, drop) -> jax.Array:
         x_BLD = x_BLD + drop(self._mix(NORMS[NORM]()(x_BLD), mask_BL1))
-        return x_BLD + drop(self._ffn(NORMS[NORM]()(x_BLD), drop))
+        return x_BLD + drop(self._ffn(NORMS[NORM]()(x_BLD)))
 
     def _mix(self, x_BLD: jax.Array, mask_BL1: jax.Array) -> jax.Array:
         if self.qkv_dim % self.heads:
@@ -113,14 +113,14 @@ class Block(nn.Module):
             mixed = mixed * nn.silu(nn.Dense(mixed.shape[-1], name="gate")(x_BLD))
         return nn.Dense(x_BLD.shape[-1], name="out")(mixed)
 
-    def _ffn(self, x_BLD: jax.Array, drop) -> jax.Array:
+    def _ffn(self, x_BLD: jax.Array) -> jax.Array:
         hidden = nn.Dense(self.mlp_dim, name="up")(x_BLD)
         act = nn.silu if FFN == "swiglu" else nn.gelu
         if FFN == "gelu":
             hidden = act(hidden)
         else:
             hidden = act(hidden) * nn.Dense(self.mlp_dim, name="value")(x_BLD)
-        return nn.Dense(x_BLD.shape[-1], name="down")(drop(hidden))
+        return nn.Dense(x_BLD.shape[-1], name="down")(hidden)
 
 
 def waves(length: int, dim: int) -> np.ndarray:
