@@ -11,7 +11,7 @@ demo          2 CPU cores, no key, 4 minutes (measured with `make demo`, see REA
               then the best against the first draft with fresh evaluator seeds.
 mad2, mad3    one GPU: attention + MLP, or with Mamba-2. Profile paper, 24 h or 500 steps; all good nodes are scored
               on test at the end, because the aggregation ranks by it.
-mix, options, aggregate
+mix, options2, options3, aggregate
               beyond the paper, 6 steps of evolution at the smallest fidelity: one pattern for MAD, BabiStories and DCLM
               at once; layers with hyper-parameters and norms of their own; from a ledger of searches (AIRA_JAX_LEDGER,
               else a built-in one) to one base pattern and how to scale it.
@@ -39,7 +39,8 @@ MAD2 = "NeuralArchitectureSearchMAD2PrimitivesAccuracy"
 MAD3 = "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"
 AGGREGATE = "ArchitectureAggregationMAD2PrimitivesAccuracy"
 MIX = "NeuralArchitectureSearchMix2PrimitivesRelativeError"
-OPTIONS = "NeuralArchitectureSearchMAD2PrimitivesOptionsAccuracy"
+OPTIONS2 = "NeuralArchitectureSearchMAD2PrimitivesOptionsAccuracy"
+OPTIONS3 = "NeuralArchitectureSearchMAD3PrimitivesMbOptionsAccuracy"
 
 PAPER = {"profile": "paper", "test.when": "after_all"}
 BEYOND = {"llm.backend": "control.evolution", "budget.steps": 6, "test.when": "submitted", "test.repeat_winner": 0}
@@ -71,7 +72,8 @@ VARIANTS = {
     "mad3": PAPER | {"task": MAD3},
     "aggregate": BEYOND | {"task": AGGREGATE},
     "mix": BEYOND | {"task": MIX},
-    "options": BEYOND | {"task": OPTIONS},
+    "options2": BEYOND | {"task": OPTIONS2},
+    "options3": BEYOND | {"task": OPTIONS3},
     "paper_greedy": {
         "profile": "paper",
         "fitness": "self_reported",

@@ -19,7 +19,10 @@ from aira_jax.tasks import compose_mad, loader, mounts
 from aira_jax.tasks.compose_options import OptionSpace
 from aira_jax.tasks.evaluation import SubmissionError
 
-NAME = "NeuralArchitectureSearchMAD2PrimitivesOptionsAccuracy"
+NAMES = {
+    "NeuralArchitectureSearchMAD2PrimitivesOptionsAccuracy": ("A", "M"),
+    "NeuralArchitectureSearchMAD3PrimitivesMbOptionsAccuracy": ("A", "M", "Mb"),
+}
 TWO = OptionSpace(primitives=("A", "M"), example="8(A[head=16]-M)")
 THREE = OptionSpace(primitives=("A", "M", "Mb"), example="8(A[head=16]-M)")
 spaces, seeds = st.sampled_from([TWO, THREE]), st.integers(0, 2**32 - 1)
@@ -129,15 +132,23 @@ def test_a_result_tells_the_parameters_of_the_layers_and_how_many_are_allowed(tm
     assert extra["layer_parameters"] == allowed - 8 * (128 * 129 + 128)
 
 
-def test_the_task_is_in_order():
-    task = loader.load(NAME)
-    assert isinstance(task.space.SPACE, OptionSpace)
-    assert task.space.SPACE.primitives == ("A", "M")
-    assert task.canonical({"submission.csv": "architecture\n8(A[head=8]-M)\n"}) == task.canonical(task.starter)
-    for primitive in task.space.SPACE.primitives:
+@pytest.mark.parametrize(("name", "primitives"), NAMES.items())
+def test_the_tasks_describe_what_may_be_chosen(name, primitives):
+    task = loader.load(name)
+    space, text = task.space.SPACE, task.starter["submission.csv"]
+    assert isinstance(space, OptionSpace)
+    assert space.primitives == primitives
+    assert task.canonical({"submission.csv": text.replace("A", "A[head=8]")}) == task.canonical(task.starter)
+    assert space.parse(f"architecture\n{space.example}\n".encode())
+    for primitive in primitives:
         for option in layer_options.OPTIONS[primitive]:
-            row = f"| `{option.key}` | {', '.join(map(str, option.values))} |"
-            assert row in task.description
+            assert f"| `{option.key}` | {', '.join(map(str, option.values))} |" in task.description
+            assert f"{option.key}={'|'.join(map(str, sorted(option.values, key=_order)))}" in task.interface
+            assert f"{option.key}={option.default}" in task.interface.partition("Without options:")[2]
+
+
+def _order(value):
+    return value if isinstance(value, int) else 0
 
 
 @pytest.mark.slow

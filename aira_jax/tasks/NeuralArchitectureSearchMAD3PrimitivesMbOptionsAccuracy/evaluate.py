@@ -1,0 +1,10 @@
+"""Trains the pattern of submission.csv on MAD and prints its accuracy: see --help."""
+
+import sys
+
+from space import SPACE
+
+from aira_jax.tasks import compose_mad
+
+if __name__ == "__main__":
+    sys.exit(compose_mad.evaluate(SPACE))

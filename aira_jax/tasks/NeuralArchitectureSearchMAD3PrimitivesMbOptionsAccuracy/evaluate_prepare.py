@@ -1,0 +1,8 @@
+"""Writes the labels that only the evaluator may see: the flags of prepare.py, and --split."""
+
+import sys
+
+from aira_jax.tasks import compose_mad
+
+if __name__ == "__main__":
+    sys.exit(compose_mad.evaluate_prepare())
