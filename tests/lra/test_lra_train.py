@@ -264,9 +264,11 @@ def test_labels_that_were_withheld_leave_accuracies_open(data, tmp_path):
         train.run(job(folder, tmp_path / "other", settings=short, score_params=ScoreParams.BEST))
 
 
-def test_best_parameters_are_scored_when_that_was_asked_before(data, tmp_path):
-    chosen = SMALL.replace(learning_rate=0.1, random_seed=1)
-    report = train.run(job(data, tmp_path / "run", settings=chosen, score_params=ScoreParams.BEST))
+def test_best_parameters_are_scored_when_that_was_asked_and_epochs_give_the_number_of_updates(data, tmp_path):
+    chosen = SMALL.replace(learning_rate=0.1, num_train_steps=7)
+    recipe = Recipe(epochs=1.21, warmup_epochs=0.05)
+    report = train.run(job(data, tmp_path / "run", settings=chosen, score_params=ScoreParams.BEST, recipe=recipe))
+    assert (report.steps, report.settings["warmup"]) == (math.ceil(1.21 * 400 / 16), 2)
     assert report.validation_accuracy == report.best.validation_accuracy >= report.final.validation_accuracy
 
 
@@ -295,10 +297,3 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(data, tmp_pa
     chosen = dataclasses.replace(job(data, tmp_path / "run"), workdir=tmp_path / "file" / "run")
     with pytest.raises(ValueError, match="cannot be written"):
         train.run(chosen)
-
-
-def test_epochs_replace_the_number_of_updates(data, tmp_path):
-    chosen = job(data, tmp_path / "run", recipe=Recipe(epochs=0.1, warmup_epochs=0.05))
-    report = train.run(chosen)
-    assert report.steps == math.ceil(0.1 * 400 / 16)
-    assert report.settings["warmup"] == 2
