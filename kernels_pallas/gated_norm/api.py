@@ -41,6 +41,8 @@ def gated_rmsnorm(
     bind(op, "w", w, "K", {"K": y.shape[-1]})
     if groups < 1 or y.shape[-1] % groups:
         fail(op, f"groups={groups} does not divide K={y.shape[-1]}; choose a divisor")
+    if not eps > 0:
+        fail(op, f"eps={eps}; needs a positive number: rows of zeros would give NaN")
     spec = NormSpec(T=math.prod(y.shape[:-1]), K=y.shape[-1], groups=groups, dtype=str(dtype))
     choice = dispatch.resolve(OP, spec, impl)
     return _run(y, z, w, choice=choice, groups=groups, eps=eps, norm_before_gate=norm_before_gate)

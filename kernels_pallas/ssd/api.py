@@ -76,7 +76,7 @@ def ssd_step(state, x, dt, A, B, C, *, D=None, dt_bias=None, dt_limit: tuple[flo
     Args: state [B,H,P,N] float32, x [B,H,P], dt [B,H], A [H] float32, B and C [B,G,N]; the rest as in `ssd`.
     Returns: y [B,H,P] in x.dtype and the new state [B,H,P,N] float32. L steps equal one `ssd` over L positions.
     """
-    checks.step(state, x, dt, A, B, C, D, dt_bias)
+    checks.step(state, x, dt, A, B, C, D, dt_bias, dt_limit)
     steps = step_size(dt, dt_bias, tuple(map(float, dt_limit)), wide(x.dtype))
     state, y = reference.recur(state, x, steps, A, B, C, D)
     return y.astype(x.dtype), state

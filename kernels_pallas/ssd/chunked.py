@@ -172,4 +172,4 @@ def _collect(inputs: Inputs, plan: Plan, k: Chunks, dy, dx, dB, dC, dinitial, dd
     )
 
 
-ssd.defvjp(_forward, _backward)
+ssd.defvjp(_forward, _backward, optimize_remat=True)

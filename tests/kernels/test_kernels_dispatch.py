@@ -54,14 +54,18 @@ REFUSED = {
     "A sign": ({"A": jnp.array([-1.0, -1, 0, 2])}, r"A\[2\]=0.0; A must be negative: A = -jnp.exp\(A_log\)"),
     "half": ({k: jnp.ones((*TIMED, 16), jnp.float16) for k in "x"}, r"x is float16.*use bfloat16"),
     "mixed": ({"B": jnp.ones((1, 6, 2, 16), jnp.bfloat16)}, r"B is bfloat16 but x is float32; cast B to x.dtype"),
-    "chunk": ({"chunk": 0}, r"chunk=0; needs at least 1 \(Pallas: 16, 32, 64, 128 or 256\)"),
+    "chunk": ({"chunk": 0}, r"chunk=0; needs an integer of at least 1 \(Pallas: 16, 32, 64, 128 or 256\)"),
+    "chunk type": ({"chunk": 32.0}, r"chunk=32.0; needs an integer of at least 1"),
+    "no states": ({k: jnp.ones((1, 6, 2, 0)) for k in "BC"}, r"N=0; drop empty inputs before the call"),
     "segments dtype": ({"segment_ids": jnp.ones((1, 6))}, r"segment_ids is float32; needs an integer dtype"),
     "segments": ({"segment_ids": jnp.ones((1, 5), int)}, r"segment_ids has shape \[1, 5\]; needs \[B,L\]"),
     "state": ({"initial_state": jnp.ones((1, 4, 16, 8))}, r"initial_state has shape .*needs \[B,H,P,N\]"),
     "state dtype": ({"initial_state": jnp.ones((1, 4, 16, 16), jnp.bfloat16)}, r"the state stays in float32"),
     "D": ({"D": jnp.ones(3)}, r"D has shape \[3\]; needs \[H\] with H=4"),
+    "D dtype": ({"D": jnp.ones(4, int)}, r"D is int32; needs bfloat16, float32 or float64"),
     "bias": ({"dt_bias": jnp.ones(3)}, r"dt_bias has shape \[3\]; needs \[H\]"),
-    "limit": ({"dt_limit": (1.0, 0.5)}, r"dt_limit=\(1.0, 0.5\); needs 0 <= low < high"),
+    "limit": ({"dt_limit": (1.0, 0.5)}, r"dt_limit=\(1.0, 0.5\); needs \(low, high\) with 0 <= low < high"),
+    "one limit": ({"dt_limit": (0.1,)}, r"dt_limit=\(0.1,\); needs \(low, high\)"),
     "name": ({"impl": "cuda"}, r"unknown impl 'cuda'; one of auto, reference, xla"),
     "elsewhere": (
         {"impl": "pallas_triton"},
@@ -123,6 +127,8 @@ def test_the_other_operators_refuse():
         causal_conv1d(x, w, activation="gelu")
     with pytest.raises(ValueError, match=r"groups=3 does not divide K=16"):
         gated_rmsnorm(x, x, w[0], groups=3)
+    with pytest.raises(ValueError, match=r"gated_rmsnorm: eps=0; needs a positive number"):
+        gated_rmsnorm(x, x, w[0], eps=0)
     with pytest.raises(ValueError, match=r"linear_xent: T=0; drop empty inputs"):
         linear_xent(jnp.ones((0, 4)), jnp.ones((5, 4)), jnp.ones(0, int))
     with pytest.raises(ValueError, match=r"state_scan: c=0; drop empty sequences"):
