@@ -192,8 +192,8 @@ def _run_name(run: Sequence[Row], runs: Mapping[str, list[Row]]) -> str:
 
 
 def _best(rows: Sequence[Row]) -> dict[str, Any] | None:
-    """By test score where any of the rows has one, else by validation."""
-    score = Score.TEST if any(row.tests for row in rows) else Score.VALIDATION
+    """By test score where at least half of the patterns have one, else by validation."""
+    score = choose(rows, Score.AUTO)
     scored = [row for row in rows if _measured(row, score)]
     if not scored:
         return None
