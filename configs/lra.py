@@ -14,9 +14,12 @@ Any other `key=value` sets that option, as `--config.key=value` does later. All 
 the profiles: lra/settings.py. Measured runs: lra/RESULTS.md.
 """
 
+import ast
+
 from ml_collections import config_dict
 
 from aira_jax import choices
+from lra import designs
 from lra.job import ENCODERS
 from lra.options import to_config
 from lra.published import PUBLISHED_SIZES
@@ -100,8 +103,9 @@ def _variant(name: str) -> dict:
 
 
 def _named(key: str, value: str) -> str:
-    if key == "encoder" and value not in ENCODERS:
-        raise ValueError(choices.unknown("encoder", value, ENCODERS))
+    known = {"encoder": ENCODERS, "design": designs.names()}.get(key)
+    if known is not None and value not in known:
+        raise ValueError(choices.unknown(key, value, known))
     return value
 
 
@@ -112,11 +116,19 @@ def _set(config: config_dict.ConfigDict, values: dict) -> None:
             head, name = name.split(".", 1)
             group = _member(group, head, key)
         if group is config.options:
-            group[name] = value
+            group[name] = _literal(value) if isinstance(value, str) else value
             continue
         _member(group, name, key)
         kind = group.get_type(name)
         group[name] = _parsed(value, kind, key) if isinstance(value, str) else value
+
+
+def _literal(text: str):
+    """A number or True/False as such, anything else as text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _member(group: config_dict.ConfigDict, name: str, key: str):

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Mapping
 from typing import Any, TextIO
 
@@ -19,7 +20,7 @@ from lra.job import Job
 
 
 def main(argv: list[str]) -> int:
-    """Returns 0 when the outcome was sent; anything that is not classified ends with a traceback."""
+    """Returns 0 when the outcome was sent; only a process that is killed, or ends itself, sends none."""
     request = json.loads(sys.stdin.readline())
     job = Job.from_json(request["job"])
     threading.Thread(target=_follow_parent, daemon=True).start()
@@ -40,6 +41,10 @@ def _outcome(job: Job, check: bool, channel: TextIO) -> dict[str, Any]:
         return {"interrupted": str(interrupted)}
     except ValueError as error:
         return {"invalid": str(error)}
+    except OSError as error:
+        return {"invalid": f"{error}: free space or name another workdir; the same command continues"}
+    except Exception:  # noqa: BLE001 - the one place where a defect of ours becomes a message
+        return {"defect": traceback.format_exc()}
 
 
 def _send(channel: TextIO, message: Mapping[str, Any]) -> None:

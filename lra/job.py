@@ -107,9 +107,18 @@ class Job:
         return model_path(self.model)
 
     def identity(self, data_sha256: Mapping[str, str]) -> dict[str, Any]:
-        """What must not change when a run is continued: everything but places and limits; data and code by hash."""
+        """What must not change when a run is continued: all but places, limits, intervals; data and code by hash."""
         plain = dataclasses.asdict(self)
-        for key in ("data", "workdir", "resume", "time_limit_s", "memory_limit", "warnings", "model"):
+        for key in (
+            "data",
+            "workdir",
+            "resume",
+            "time_limit_s",
+            "memory_limit",
+            "warnings",
+            "model",
+            "checkpoint_every",
+        ):
             del plain[key]
         path = self.path
         sha = hashlib.sha256(path.read_bytes()).hexdigest() if path else None

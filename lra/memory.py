@@ -1,4 +1,4 @@
-"""How much memory a process has used, and what it means when it runs out."""
+"""Memory of the process that trains: how much was used, what is kept, and whose fault it is when it runs out."""
 
 import contextlib
 import ctypes
@@ -34,12 +34,12 @@ def peak_bytes() -> int:
 
 @contextlib.contextmanager
 def blamed() -> Iterator[None]:
-    """What XLA says when memory runs out becomes a CandidateFault (oom)."""
+    """What XLA says of a program that it compiles or runs becomes a CandidateFault: oom or crash."""
     try:
         yield
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
-            raise
         reason = " ".join(str(error).split())[:400]
-        mend = "choose a smaller batch, shorter sequences or a narrower model"
-        raise CandidateFault(Kind.OOM, f"memory ran out while running: {reason}; {mend}") from error
+        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in reason:
+            mend = "choose a smaller batch, shorter sequences or a narrower model"
+            raise CandidateFault(Kind.OOM, f"memory ran out while running: {reason}; {mend}") from error
+        raise CandidateFault(Kind.CRASH, f"the compiled model failed while running: {reason}") from error

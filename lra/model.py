@@ -181,7 +181,7 @@ def probe(model: nn.Module, task: str, chosen: Settings) -> Probe:
     info = settings.task_info(task)
     _check_arity(model, info.pair)
     make = functools.partial(initial, model, task, chosen.max_length)
-    shapes = _traced(model, "init", lambda: jax.eval_shape(make, jax.random.key(0)))
+    shapes = traced(model, "init", lambda: jax.eval_shape(make, jax.random.key(0)))
     extra = sorted(set(shapes) - set(COLLECTIONS))
     if extra:
         raise CandidateFault(
@@ -202,7 +202,7 @@ def _check_output(model: nn.Module, shapes: Mapping, inputs: tuple, classes: int
     def call(variables, *inputs):
         return apply(model, variables, inputs, dropout=jax.random.key(0) if train else None)[0]
 
-    out = _traced(model, f"train={train}", lambda: jax.eval_shape(call, shapes, *inputs))
+    out = traced(model, f"train={train}", lambda: jax.eval_shape(call, shapes, *inputs))
     if getattr(out, "shape", None) == (batch, classes) and jnp.issubdtype(out.dtype, jnp.floating):
         return
     got = f"{out.dtype}{list(out.shape)}" if hasattr(out, "shape") else type(out).__name__
@@ -214,10 +214,11 @@ def _check_output(model: nn.Module, shapes: Mapping, inputs: tuple, classes: int
     )
 
 
-def _traced(model: nn.Module, what: str, run: Callable[[], Any]) -> Any:
+def traced(model: nn.Module, what: str, run: Callable[[], Any]) -> Any:
+    """What `run` returns; an exception of the candidate's code becomes a CandidateFault, XLA's own pass."""
     try:
         return run()
-    except CandidateFault:
+    except (CandidateFault, jax.errors.JaxRuntimeError):
         raise
     except flax.errors.FlaxError as error:
         kinds = (flax.errors.ModifyScopeVariableError, flax.errors.InvalidRngError)

@@ -48,7 +48,8 @@ def line(row: Mapping[str, Any], total: int) -> str | None:
             return f"{done}  {row['split']} ({row['params']}): accuracy {row['accuracy']:.4f} of {row['rows']} rows"
         case "train" if row["step"] == 1 or row["step"] % 100 == 0:
             speed = f"{row['steps_per_s']:.3g} updates/s  {row['tokens_per_s']:,.0f} tokens/s"
-            return f"{done}  loss {row['loss']:.4f}  {speed}  {span(row['eta_s'])} to go"
+            left = "" if row["step"] == 1 else f"  {span(row['eta_s'])} to go"
+            return f"{done}  loss {row['loss']:.4f}  {speed}{left}"
     return None
 
 

@@ -35,8 +35,8 @@ class Interrupted(Exception):
 def run(job: Job, *, on_row: Callable[[Mapping[str, Any]], None], check: bool = False) -> dict[str, Any]:
     """{"report", "summary"} of a finished run, or with `check` {"checked"}: what was found before the first update.
 
-    Raises: CandidateFault (also written to <workdir>/failure.json), ValueError, Interrupted; RuntimeError with the
-    last lines of output when an encoder of this package, and no candidate, ended the process.
+    Raises: CandidateFault (also written to <workdir>/failure.json), ValueError, Interrupted; RuntimeError for a defect
+    of this package.
     """
     failure = job.workdir / FAILURE
     with contextlib.suppress(FileNotFoundError):
@@ -57,6 +57,7 @@ class _Child:
         self.tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
         self.message: dict[str, Any] | None = None
         self.killed: CandidateFault | None = None
+        self.signals = 0
 
     def outcome(self) -> dict[str, Any]:
         reader, writer = os.pipe()
@@ -70,7 +71,7 @@ class _Child:
             env=self._environment(),
         )
         os.close(writer)
-        with process, os.fdopen(reader, "rb", buffering=0) as channel, _forwarding(process):
+        with process, os.fdopen(reader, "rb", buffering=0) as channel, self._forwarding(process):
             try:
                 process.stdin.write(self.request.encode())
                 process.stdin.flush()
@@ -134,7 +135,9 @@ class _Child:
         if self.killed is not None:
             raise self.killed
         if message is None:
-            raise self._crash(code)
+            raise Interrupted("stopped before anything was saved") if self.signals else self._crash(code)
+        if "defect" in message:
+            raise RuntimeError(f"training ended with a defect of its own:\n{message['defect']}")
         if "fault" in message:
             fault = message["fault"]
             raise CandidateFault(Kind(fault["kind"]), fault["message"], **fault["details"])
@@ -151,6 +154,22 @@ class _Child:
         if self.job.path is None:
             return RuntimeError(f"training ended with {how}{hint}:\n{lines}")
         return CandidateFault(Kind.CRASH, f"the process ended with {how}{hint}; its last lines:\n{lines}", code=code)
+
+    @contextlib.contextmanager
+    def _forwarding(self, process: subprocess.Popen) -> Iterator[None]:
+        """The first SIGTERM or SIGINT of this process asks the child to save and stop, the second one kills it."""
+
+        def hear(number: int, frame: Any) -> None:
+            self.signals += 1
+            process.send_signal(signal.SIGTERM if self.signals == 1 else signal.SIGKILL)
+
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        before = [signal.signal(number, hear) for number in numbers]
+        try:
+            yield
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
 
 
 class _Lines:
@@ -178,15 +197,3 @@ def resident_bytes(pid: int) -> int:
 def _kill_group(process: subprocess.Popen) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-@contextlib.contextmanager
-def _forwarding(process: subprocess.Popen) -> Iterator[None]:
-    """SIGTERM and SIGINT of this process ask the child to save and stop."""
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, lambda *_: process.send_signal(signal.SIGTERM)) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)

@@ -70,10 +70,12 @@ def _opened(job: Job) -> tuple[Job, Rows]:
 
 def _compiled(job: Job) -> tuple[Programs, int]:
     """The job's programs, and how many parameters its model has."""
+    memory.keep_freed_pages()
     kind = model.named(job.model, job.task) if job.path is None else model.load(job.path, job.task)
     net = model.build(kind, job.task, job.settings, job.options)
     probe = model.probe(net, job.task, job.settings)
-    return Steps(job, net, tuple(jax.local_devices())).compile(), probe.params
+    programs = model.traced(net, "compiling a training step", Steps(job, net, tuple(jax.local_devices())).compile)
+    return programs, probe.params
 
 
 def _resolved(job: Job, rows: Rows) -> Job:

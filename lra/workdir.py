@@ -6,7 +6,6 @@ config.json model.py env.json metrics.jsonl report.json checkpoints/ plots/
 import json
 import os
 import platform
-import shutil
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -36,7 +35,7 @@ def prepare(job: Job, identity: Mapping[str, Any]) -> None:
     elif strangers := sorted(path.name for path in folder.iterdir() if not _ours(path.name)):
         raise ValueError(f"{folder} holds {strangers[0]} and no run: name an empty or a new folder")
     if job.path is not None:
-        shutil.copyfile(job.path, folder / MODEL)
+        (folder / MODEL).write_bytes(job.path.read_bytes())
     (folder / ENV).write_text(json.dumps(environment(), indent=2) + "\n")
     _replace(config, json.dumps(identity, indent=2) + "\n")
 

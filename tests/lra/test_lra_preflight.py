@@ -51,12 +51,13 @@ def test_a_model_that_fits_at_no_batch_is_told_so():
     assert found.value.details["fitting_batch"] is None
 
 
-def test_the_device_running_out_is_the_models_fault_and_other_errors_are_not():
+def test_what_the_device_reports_is_oom_or_a_crash():
     with pytest.raises(CandidateFault, match="smaller batch") as found, memory.blamed():
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 38 bytes")
     assert found.value.kind is Kind.OOM
-    with pytest.raises(jax.errors.JaxRuntimeError), memory.blamed():
+    with pytest.raises(CandidateFault, match="something else") as found, memory.blamed():
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+    assert found.value.kind is Kind.CRASH
 
 
 def test_peak_memory_is_that_of_this_process():

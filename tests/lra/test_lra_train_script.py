@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from lra_models import GOOD, MINIMAL, listops
 
+from aira_jax import config_flag
 from lra.metrics_log import read, without_timing
 
 ROOT = Path(__file__).parents[2]
@@ -87,8 +88,6 @@ def test_a_file_that_breaks_the_contract_ends_with_3_before_anything_is_imported
 
 
 def test_configs_of_people_name_their_recipes():
-    from aira_jax import config_flag
-
     config = config_flag.load(
         str(ROOT / "configs" / "lra.py"), "s5_text,seed=3".replace("seed", "settings.random_seed")
     )
@@ -183,3 +182,19 @@ def test_check_stops_before_the_first_update(data, tmp_path):
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["preflight"]["need_bytes"] > 0
     assert not (tmp_path / "run").exists()
+
+
+def test_options_of_a_model_are_numbers_where_they_look_like_it():
+    variant = "text,design=text_bi_ssm,options.dropout_rate=0.25,options.classifier_pool=SUM,resume=false"
+    config = config_flag.load(str(ROOT / "configs" / "lra.py"), variant)
+    assert (config.model, config.resume) == ("text_bi_ssm", False)
+    assert config.options.to_dict() == {"dropout_rate": 0.25, "classifier_pool": "SUM"}
+
+
+@pytest.mark.slow
+def test_a_signal_before_the_first_update_is_no_fault_of_the_model(data, tmp_path):
+    process = subprocess.Popen(command(data, tmp_path / "run", "--config=configs/lra.py:listops"), cwd=ROOT)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert not (tmp_path / "run" / "failure.json").exists()
