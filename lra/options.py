@@ -21,10 +21,10 @@ class Options:
     """`model`: path of a model.py, a design or an encoder; "" = the profile's own.
 
     `configurable`: the numbers at the top of model.py replace the profile's. `strict`: values outside the ranges that
-    agents explored are errors. `options.*`: arguments of the model's constructor, given in the variant
-    (`listops,options.dropout_rate=0.2`). `settings.*`: replace what profile and model.py say. `recipe.*`: what people's recipes need beyond that.
-    `score_params`: final or best_val. `train_on`: train or full (Text only). `deterministic`: GPU kernels that give
-    the same bits each time. `resume` off refuses a workdir that holds a run.
+    agents explored are errors. `settings.*`: replace what profile and model.py say. `options.*`: arguments of the
+    model's constructor, given in the variant (`listops,options.dropout_rate=0.2`). `recipe.*`: what people's recipes
+    need beyond that. `score_params`: final or best_val. `train_on`: train or full (Text only). `deterministic`: GPU
+    kernels that give the same bits each time. `resume` off refuses a workdir that holds a run.
     """
 
     task: str = "listops"
