@@ -248,7 +248,7 @@ def test_no_pattern_is_proposed_twice_where_whatever_is_done_first_goes_first(la
     options = {"workers__n": 3, "workers__slots_per_device": 3, "workers__order": "asap"}
     done = control_lab.search(tmp_path, "control.exhaustive", 16, llm__layers=4, **options)
     assert len(set(_patterns(done.folder))) == 16
-    assert [r["node"] for r in events.read(done.folder) if r["kind"] == "node"][0] != 0
+    assert next(r["node"] for r in events.read(done.folder) if r["kind"] == "node") != 0
 
 
 def test_exhaustive_evaluates_all_64_patterns_of_six_layers_and_ends_by_itself(lab, tmp_path):
