@@ -9,7 +9,7 @@ import jax
 
 from lra.failures import CandidateFault, Kind
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc's malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # glibc's malloc.h
 _LARGEST = 2**31 - 1
 
 
@@ -17,12 +17,15 @@ def keep_freed_pages() -> bool:
     """Lets the C library reuse large freed blocks instead of giving them back; True where that could be set.
 
     XLA's CPU client allocates the temporaries of a program anew for every call. Given back each time, every page of
-    them is faulted in again: a third of the CPU time of a small step (lra/BENCHMARKS.md). No effect on devices.
+    them is faulted in again: a third of the CPU time of a small step (lra/BENCHMARKS.md). Call it before jax starts
+    its threads, so that all of them share one heap. No effect on the memory of devices.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None or jax.default_backend() != "cpu":
+    if mallopt is None:
         return False
-    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _LARGEST))
+    options = {_M_ARENA_MAX: 1, _M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: _LARGEST}
+    accepted = [mallopt(option, value) for option, value in options.items()]
+    return all(accepted)
 
 
 def peak_bytes() -> int:

@@ -61,6 +61,7 @@ def predict(trained: Trained, split: store.Split) -> np.ndarray:
 
 
 def _opened(job: Job) -> tuple[Job, Rows]:
+    memory.keep_freed_pages()
     need_data(job.task, job.profile, job.data)
     dataset = store.open(job.data, job.task)
     dataset.verify()
@@ -70,7 +71,6 @@ def _opened(job: Job) -> tuple[Job, Rows]:
 
 def _compiled(job: Job) -> tuple[Programs, int]:
     """The job's programs, and how many parameters its model has."""
-    memory.keep_freed_pages()
     kind = model.named(job.model, job.task) if job.path is None else model.load(job.path, job.task)
     net = model.build(kind, job.task, job.settings, job.options)
     probe = model.probe(net, job.task, job.settings)
