@@ -1,6 +1,7 @@
 """A first submission for Text: byte n-grams by convolution, their strongest and their mean response, two dense layers.
 
-    python scripts/lra_train.py --model=lra/examples/text_cnn.py --task=text --data=DIR --workdir=W --config.configurable
+    python scripts/lra_train.py --model=lra/examples/text_cnn.py --config=configs/lra.py:text,configurable=true \\
+        --data=DIR --workdir=W
 
 Cost O(L). The numbers below count with `configurable` only; without it they are the profile's.
 B batch, L length, D features.
