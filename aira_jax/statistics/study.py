@@ -146,11 +146,11 @@ def _groups(items: Iterable[Any], key: Callable[[Any], Any]) -> Mapping[Any, lis
 
 
 def _notes(rows: Sequence[RunRow]) -> Iterable[str]:
-    for state, words in ((State.UNFINISHED, "have not ended"), (State.UNSCORED, "were never scored on test")):
+    for state, words in ((State.UNFINISHED, "not ended"), (State.UNSCORED, "never scored on test")):
         found = [row for row in rows if row.state is state]
         if found:
             paths = ", ".join(row.path for row in found[:3]) + (", ..." if len(found) > 3 else "")
-            yield f"{len(found)} runs {words} and count as they stand ({paths}): {_MEND[state]}"
+            yield f"{words}: {len(found)} of {len(rows)} runs, which count as they stand ({paths}); {_MEND[state]}"
     warned = _groups([(row.path, warning) for row in rows for warning in row.warnings], lambda pair: pair[1])
     for warning, found in warned.items():
         yield f"{found[0][0] if len(found) == 1 else f'{len(found)} runs'}: {warning}"

@@ -61,7 +61,7 @@ def test_incomplete_runs_count_as_they_stand_and_the_reader_is_told(tmp_path):
     found = study.read([tmp_path])
     assert [row.valid for row in found.rows] == [True, False, False]
     ended, scored = found.notes
-    assert "1 runs have not ended" in ended
+    assert "not ended: 1 of 3 runs" in ended
     assert "scripts/search.py" in ended
     assert "never scored on test" in scored
     assert "scripts/score_tests.py" in scored
