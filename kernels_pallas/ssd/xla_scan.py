@@ -60,21 +60,23 @@ def _chunk(D_GRP, state_BGRPN, operands):
     """One chunk: the state after it, and its outputs; everything in the dtype of the state.
 
     x, B and C are widened once, so that their gradients are rounded once: a cast at every use would round each term
-    of a gradient and then the sum.
+    of a gradient and then the sum. A position's decay to itself is one and has no gradient: as exp(cs - cs) it would
+    have two that cancel, but for their rounding, which is all that is left of dA where runs are short.
     """
     x_BGRQP, dt_BGRQ, cs_BGRQ, B_BGQN, C_BGQN, runs = operands
     q, dtype = cs_BGRQ.shape[-1], state_BGRPN.dtype
     x_BGRQP, B_BGQN, C_BGQN = (v.astype(dtype) for v in (x_BGRQP, B_BGQN, C_BGQN))
     dot = functools.partial(einsum, dtype=dtype)
-    same = jnp.tril(jnp.ones((q, q), bool))
-    enter_BGRQ, stay_BGRQ = jnp.exp(cs_BGRQ), jnp.exp(cs_BGRQ[..., -1:] - cs_BGRQ)
+    same, before = jnp.tril(jnp.ones((q, q), bool)), jnp.tril(jnp.ones((q, q), bool), -1)
+    enter_BGRQ = jnp.exp(cs_BGRQ)
+    stay_BGRQ = jnp.exp(jnp.where(before[-1], cs_BGRQ[..., -1:] - cs_BGRQ, 0))
     if runs is not None:
         run_BQ, before_B = runs
         same = same & (run_BQ[:, :, None] == run_BQ[:, None, :])[:, None, None]
         enter_BGRQ = jnp.where((run_BQ == before_B[:, None])[:, None, None], enter_BGRQ, 0)
         stay_BGRQ = jnp.where((run_BQ == run_BQ[:, -1:])[:, None, None], stay_BGRQ, 0)
     gap_BGRQQ = cs_BGRQ[..., :, None] - cs_BGRQ[..., None, :]
-    decay_BGRQQ = jnp.where(same, jnp.exp(jnp.where(same, gap_BGRQQ, 0)), 0)
+    decay_BGRQQ = jnp.where(same, jnp.exp(jnp.where(same & before, gap_BGRQQ, 0)), 0)
     cb_BGRQQ = _for_heads(dot("bgqn,bgkn->bgqk", C_BGQN, B_BGQN), dt_BGRQ.shape[2])
     scale = functools.partial(dot, "bgrq,bgrqp->bgrqp")
     dx_BGRQP = scale(dt_BGRQ, x_BGRQP)

@@ -63,7 +63,7 @@ def over_batch_and_heads(batch: int, head: int) -> dict:
 
 
 def over_time() -> dict:
-    a, m = arrays(SsdSpec(2, 32, 4, 4, 2, 4), bias=True, initial=True), mesh(batch=1, head=2, time=4)
+    a, m = arrays(SsdSpec(2, 32, 8, 4, 2, 4), bias=True, initial=True), mesh(batch=1, head=2, time=4)
     axes = {"batch_axes": "batch", "head_axis": "head", "seq_axis": "time"}
     run = functools.partial(ssd_sharded, mesh=m, return_final_state=True, **axes)
     return compare(functools.partial(ssd, return_final_state=True), run, a)

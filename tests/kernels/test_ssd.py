@@ -14,11 +14,11 @@ ALL = ("reference", "xla", "xla_scan")
 def draw(rng, dtype: str, pallas: bool) -> tuple[SsdSpec, dict]:
     """A random shape and random options.
 
-    bfloat16 gets so many heads that dA, one sum for each, is not small by accident in all those that count: with 8
-    heads it was in one draw of a hundred, and its error then exceeds the tolerance.
+    There are so many heads that dA and ddt_bias, one sum for each, are not small by accident in all that count, which
+    makes their relative error large: with 8 heads dA was in one bfloat16 draw of a hundred.
     """
     rounded = dtype == "bfloat16"
-    h = 32 if rounded else int(rng.choice([2, 4]))
+    h = 32 if rounded else 8
     g = int(rng.choice([1, 2, h]))
     length = int(rng.choice([31, 32, 33, 64] if rounded else [1, 7, 31, 32, 33, *([64] if pallas else [257])]))
     p, n = (16, 16) if pallas else (8, 8) if rounded else (int(rng.choice([1, 4, 8])), int(rng.choice([1, 3, 8])))
@@ -75,7 +75,7 @@ def test_mosaic_gpu_interpreted(seed):
 def test_tiles_smaller_than_the_chunk_interpreted(seed):
     """Pairs of tiles away from the diagonal, of different sizes forward and backward, and shares of a group's heads."""
     with dispatch.block_sizes(tile=16, grad_tile=32, heads=2):
-        check(SsdSpec(1, 64, 4, 16, 1, 16, "float32", 64, True), {"bias": True}, seed, ["pallas_triton"])
+        check(SsdSpec(1, 64, 8, 16, 1, 16, "float32", 64, True), {"bias": True}, seed, ["pallas_triton"])
 
 
 def turns(options, *sizes) -> list[tuple]:
@@ -85,10 +85,10 @@ def turns(options, *sizes) -> list[tuple]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "length,chunk,segments,g", turns((1, 2, 4), (1, 7, 31, 32, 33, 257, 512), (8, 32, 64), (False, True))
+    "length,chunk,segments,g", turns((1, 2, 8), (1, 7, 31, 32, 33, 257, 512), (8, 32, 64), (False, True))
 )
 def test_grid(seed, length, chunk, segments, g):
-    spec = SsdSpec(2, length, 4, 8, g, 8, "float32", chunk, segments)
+    spec = SsdSpec(2, length, 8, 8, g, 8, "float32", chunk, segments)
     check(spec, some_options(np.random.default_rng(seed)), seed, ALL)
 
 
@@ -98,7 +98,7 @@ def test_grid(seed, length, chunk, segments, g):
 )
 def test_grid_interpreted(seed, length, chunk, dtype, segments):
     rng = np.random.default_rng(seed)
-    heads = 32 if dtype == "bfloat16" else 2  # as in `draw`
+    heads = 32 if dtype == "bfloat16" else 8  # as in `draw`
     spec = SsdSpec(1, length, heads, 16, int(rng.choice([1, 2])), 16, dtype, chunk, segments)
     check(spec, some_options(rng), seed, ["pallas_triton", "pallas_tpu"])
 
@@ -107,11 +107,11 @@ def test_grid_interpreted(seed, length, chunk, dtype, segments):
 @pytest.mark.parametrize("chunk,length", [(128, 130), (256, 256)])
 def test_several_tiles_in_a_chunk_interpreted(seed, chunk, length):
     """Chunks longer than the tile of 64 use every pair of tiles, also those away from the diagonal."""
-    check(SsdSpec(1, length, 2, 16, 1, 16, "float32", chunk, True), {"bias": True}, seed, ["pallas_triton"])
+    check(SsdSpec(1, length, 8, 16, 1, 16, "float32", chunk, True), {"bias": True}, seed, ["pallas_triton"])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("impl", ["xla", "xla_scan"])
 def test_float64_is_exact(x64, seed, impl):
-    case = cases.case(SsdSpec(2, 33, 4, 4, 2, 4, "float64", 8, True), seed, skip="HP", bias=True, initial=True)
+    case = cases.case(SsdSpec(2, 33, 8, 4, 2, 4, "float64", 8, True), seed, skip="HP", bias=True, initial=True)
     assert not cases.failures(case.evaluate(impl, 8), case.exact(), "float64")
