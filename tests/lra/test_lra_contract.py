@@ -1,11 +1,14 @@
 """The contract of model.py: what is accepted, and one bad file per class of failure."""
 
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
 from lra_models import GOOD, MINIMAL, SMALL
 
-from lra import contract, model
+from lra import contract, examples, model
+from lra import globals as lra_globals
 from lra.failures import CandidateFault, Kind
 
 HEAD = "import flax.linen as nn\nimport jax.numpy as jnp\n"
@@ -121,6 +124,13 @@ def test_retrieval_needs_the_dual_class_with_two_inputs(tmp_path):
         probed(tmp_path, dual, "retrieval")
     both = dual.replace("self, inputs,", "self, inputs1, inputs2,").replace("(inputs)", "(inputs1 + inputs2)")
     assert probed(tmp_path, both, "retrieval")[1].params == 257 * 4 + 4 * 2 + 2
+
+
+def test_the_example_keeps_the_contract(tmp_path):
+    path = Path(examples.__file__).with_name("text_cnn.py")
+    found, warnings = lra_globals.read(path.read_text(), "text", configurable=True)
+    assert (found.max_length, found.num_train_steps, warnings) == (400, 1500, [])
+    assert probed(tmp_path, path.read_text(), "text")[1].params > 0
 
 
 NNX = """
