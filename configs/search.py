@@ -95,7 +95,7 @@ VARIANTS = {
         "workers.slots_per_device": 2,
         "budget.steps": 8,
         "budget.min_exec_s": 5.0,
-        "sandbox.fit_s": 400.0,
+        "sandbox.fit_s": 130.0,
         "test.when": "submitted",
         "test.repeat_winner": 0,
     },

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from aira_jax.tasks import loader, lra_data, lra_source, lra_task, overview, sources
+from aira_jax.tasks import evaluation, loader, lra_data, lra_source, lra_task, overview, sources
 from aira_jax.tasks.evaluation import EvaluatorError, Split
 from lra.data import store
 
@@ -178,3 +178,14 @@ def test_a_prompt_shows_what_lies_in_the_data_folders(mounted):
     assert "\n    row 0: 12 1 9 5 7 15 -> 8\n" in text  # [MAX 0 8 4 6 ] = 8
     assert "validation: 1000 rows of 6 to " in text
     assert text.count("row ") == 2
+
+
+def test_a_whole_data_set_may_be_named_in_place_of_mounts(whole, tmp_path):
+    flags = [f"--data-dir={whole.folder}", "--profile=smoke", "--split=validation"]
+    arguments = evaluation.parse(flags, submission="model.py", profiles=("smoke",))
+    with lra_task._mounted(lra_task.Task("listops", tmp_path), arguments) as data:
+        names = sorted(path.name for path in data.iterdir())
+        assert names == ["test", "train", "validation", "validation_inputs", "validation_with_labels"]
+        assert len(lra_data.inputs(data, Split.VALIDATION)) == 1000
+    with pytest.raises(EvaluatorError, match="holds listops data, text needed"):
+        lra_task._mounted(lra_task.Task("text", tmp_path), arguments).__enter__()

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import yaml
 
-from aira_jax.tasks import loader, lra_task
+from aira_jax.tasks import loader, lra_submission, lra_task
 from aira_jax.tasks.evaluation import SubmissionError
 from lra import designs, settings
 
@@ -93,7 +93,7 @@ def test_the_example_in_the_description_is_valid(name, tmp_path):
     text = loader.load(name).description
     path = tmp_path / "model.py"
     path.write_text(text.split("```python\n")[1].split("```")[0])
-    assert lra_task.check(posed(name), path, "paper").settings.max_length
+    assert lra_submission.check(posed(name), path, "paper").settings.max_length
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -101,7 +101,7 @@ def test_the_gold_submission_is_the_published_design(name):
     task = loader.load(name)
     source = (task.folder / "gold_submission.py").read_text()
     assert source == designs.source(GOLD[name])
-    lra_task.check(posed(name), task.folder / "gold_submission.py", "paper")
+    lra_submission.check(posed(name), task.folder / "gold_submission.py", "paper")
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,10 @@ def test_a_submission_csv_may_name_the_file(tmp_path, text, problem):
     path = tmp_path / "submission.csv"
     path.write_text(text)
     if problem is None:
-        assert lra_task.check(task, path, "smoke").path == tmp_path / "model.py"
+        assert lra_submission.check(task, path, "smoke").path == tmp_path / "model.py"
     else:
         with pytest.raises(SubmissionError, match=problem):
-            lra_task.check(task, path, "smoke")
+            lra_submission.check(task, path, "smoke")
 
 
 CLASS = "class CustomEncoder:\n    pass\n"
@@ -143,14 +143,14 @@ def test_what_a_source_alone_tells_is_refused_with_its_class(tmp_path, source, f
     path = tmp_path / "model.py"
     path.write_bytes(source if isinstance(source, bytes) else source.encode())
     with pytest.raises(SubmissionError, match=words) as caught:
-        lra_task.check(posed("LongContextReasoningLRAListOpsConfigurableAccuracy"), path, "smoke")
+        lra_submission.check(posed("LongContextReasoningLRAListOpsConfigurableAccuracy"), path, "smoke")
     assert (caught.value.failure, caught.value.extra.get("kind")) == (failure, kind)
 
 
 def test_settings_count_in_configurable_tasks_only(tmp_path, capsys):
     path = tmp_path / "model.py"
     path.write_text(f"LR = 2e-3\n{CLASS}")
-    fixed = lra_task.check(posed("LongContextReasoningLRAListOpsAccuracy"), path, "paper")
-    chosen = lra_task.check(posed("LongContextReasoningLRAListOpsConfigurableAccuracy"), path, "paper")
+    fixed = lra_submission.check(posed("LongContextReasoningLRAListOpsAccuracy"), path, "paper")
+    chosen = lra_submission.check(posed("LongContextReasoningLRAListOpsConfigurableAccuracy"), path, "paper")
     assert (fixed.settings.learning_rate, chosen.settings.learning_rate) == (1e-4, 2e-3)
     assert "ignored in this task, which fixes them: LR" in capsys.readouterr().err

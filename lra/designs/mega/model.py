@@ -120,7 +120,7 @@ class Block(nn.Module):
         mu_2Z = self.param("mu", nn.initializers.zeros, (2, self.key_dim))
         q_BLZ, k_BLZ = (kappa_2Z[i] * nn.silu(z_BLZ) + mu_2Z[i] for i in range(2))
         v_BLV = drop(nn.silu(nn.Dense(self.value_dim, name="value")(x_BLD)))
-        span = self.chunk or x_BLD.shape[1]
+        span = min(self.chunk or x_BLD.shape[1], x_BLD.shape[1])
         bias_SS = RelativeBias(self.chunk or self.max_len, name="relative")(span)
         o_BLV = attend(q_BLZ, k_BLZ, v_BLV, mask_BL, bias_SS, drop)
         out_BLD = nn.Dense(dim, use_bias=False, name="attended")(nn.silu(g_BLV) * o_BLV)

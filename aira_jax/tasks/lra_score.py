@@ -1,0 +1,76 @@
+"""The stage score of the Long Range Arena tasks: compares answers with labels. It believes nothing else of a fit."""
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aira_jax.tasks import evaluation, lra_data
+from aira_jax.tasks.evaluation import Arguments, CandidateError, Failure, Score
+from aira_jax.tasks.lra_fit import FIT, PREDICTIONS
+from aira_jax.tasks.lra_submission import Candidate
+
+
+def compared(arguments: Arguments, candidate: Candidate, data: Path, product: Path) -> Score:
+    """Reads what a fit wrote, which nobody vouches for, and scores its answers."""
+    labels = lra_data.read_labels(data, profile=arguments.profile, split=arguments.split)
+    answers_N = _answers(product / PREDICTIONS, len(labels.targets_N), labels.classes)
+    correct = int(np.sum(answers_N == labels.targets_N))
+    facts = _believable(evaluation.read_result(product / FIT) or {})
+    told = facts.pop("extra")
+    verdicts = lra_data.verdicts(correct, labels)
+    print("\n".join(f"{labels.label}, {arguments.split}: {line}" for line in verdicts.values()), file=sys.stderr)
+    known = {
+        "data": labels.label,
+        "surrogate": labels.surrogate,
+        "train_rows": labels.train_rows,
+        "scored_rows": len(answers_N),
+        "settings": dataclasses.asdict(candidate.settings),
+        "baselines": dict(labels.baselines),
+        "verdicts": verdicts,
+        "warnings": list(candidate.warnings),
+    }
+    return Score(correct / len(answers_N), **facts, extra={"fit": told, **known})
+
+
+def _answers(path: Path, rows: int, classes: int):
+    """The class of each row: int64 [rows]. Raises CandidateError for anything but finite logits [rows, classes]."""
+    try:
+        logits_NC = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise CandidateError(Failure.EXIT, f"the fit left no readable {path.name} ({error})") from error
+    if logits_NC.shape != (rows, classes) or logits_NC.dtype.kind != "f":
+        found = f"{logits_NC.dtype} {list(logits_NC.shape)}"
+        raise CandidateError(Failure.SHAPE, f"{path.name} holds {found}, floats [{rows}, {classes}] expected")
+    if not np.isfinite(logits_NC).all():
+        raise CandidateError(Failure.NAN, f"{path.name} holds logits that are not finite")
+    return logits_NC.argmax(axis=1)
+
+
+def _believable(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of a Score that a fit claims, each only if it has the right type."""
+
+    def number(key: str, kind: type) -> Any:
+        value = facts.get(key)
+        return value if type(value) in (int, kind) and _is_believable(value) else None
+
+    curve, extra = facts.get("curve"), facts.get("extra")
+    return {
+        "train_s": number("train_s", float) or 0.0,
+        "device_s": number("device_s", float) or 0.0,
+        "n_params": number("n_params", int),
+        "steps": number("steps", int),
+        "curve": curve if isinstance(curve, list) and all(map(_is_point, curve)) else [],
+        "extra": extra if isinstance(extra, dict) else {},
+    }
+
+
+def _is_point(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(x) in (int, float) for x in value)
+
+
+def _is_believable(value: float) -> bool:
+    return -1e18 < value < 1e18  # false for NaN

@@ -1,0 +1,113 @@
+"""A submission of the Long Range Arena tasks: a model.py, read as text, with the settings that it chooses."""
+
+import csv
+import dataclasses
+import io
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from aira_jax.tasks import lra_source
+from aira_jax.tasks.evaluation import Failure, SubmissionError
+from lra import contract
+from lra import globals as lra_globals
+from lra import settings as lra_settings
+from lra.failures import CandidateFault, Kind
+from lra.settings import Settings
+
+MODEL = "model.py"
+COLUMN = "file"
+CORPORA = {task: kind for kind, task in lra_source.TASKS.items()}
+_MAX_BYTES = 2**20
+_SHAPES = re.compile(r"shape|\brank\b|broadcast|dimension|dot_general", re.IGNORECASE)
+_FAILURES = {
+    Kind.SYNTAX: Failure.SYNTAX,
+    Kind.IMPORT: Failure.IMPORT,
+    Kind.CONFIG: Failure.INTERFACE,
+    Kind.MISSING_CLASS: Failure.INTERFACE,
+    Kind.INTERFACE: Failure.INTERFACE,
+    Kind.SHAPE: Failure.SHAPE,
+    Kind.OOM_PREFLIGHT: Failure.OOM,
+    Kind.OOM: Failure.OOM,
+    Kind.NAN: Failure.NAN,
+    Kind.TIMEOUT: Failure.TIMEOUT,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """Which task of `lra` a folder (that of evaluate.py) poses, and whether its candidates choose the settings."""
+
+    name: str
+    folder: Path
+    configurable: bool = False
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        return tuple(profile for task, profile in lra_settings.PROFILES if task == self.name)
+
+    def source(self, raw: Path | None = None) -> lra_source.Choice | None:
+        """The raw data of the task, None where its rows are generated."""
+        return lra_source.choose(CORPORA[self.name], raw) if self.name in CORPORA else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A model.py as text, and what it chooses."""
+
+    path: Path
+    source: str
+    settings: Settings
+    warnings: tuple[str, ...]
+
+
+def check(task: Task, path: Path, profile: str) -> Candidate:
+    """Reads a submission without running it. Raises SubmissionError that says how to mend it."""
+    path = _named_by(path) if path.suffix == ".csv" else path
+    source = _text(path)
+    try:
+        contract.check_source(source, task.name)
+        settings, warnings = lra_globals.read(source, task.name, configurable=task.configurable, profile=profile)
+    except CandidateFault as fault:
+        message = f"{path.name}: {fault.message}"
+        raise SubmissionError(message, failure=failure(fault), extra=told(fault)) from fault
+    for warning in warnings:
+        print(f"warning: {path.name}: {warning}", file=sys.stderr)
+    return Candidate(path, source, settings, tuple(warnings))
+
+
+def _named_by(path: Path) -> Path:
+    """The file that submission.csv names in its only column, `file`."""
+    rows = [row for row in csv.reader(io.StringIO(_text(path))) if row]
+    if len(rows) != 2 or rows[0] != [COLUMN] or len(rows[1]) != 1:
+        raise SubmissionError(f"{path.name}: the header {COLUMN} and one row naming {MODEL} are expected")
+    name = Path(rows[1][0])
+    if name.is_absolute() or ".." in name.parts:
+        raise SubmissionError(f"{path.name} row 1: {name} must lie beside {path.name} or below")
+    return path.parent / name
+
+
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SubmissionError(f"{path.name}: {error.strerror}; the submission is one file, {MODEL}") from error
+    if len(content) > _MAX_BYTES:
+        raise SubmissionError(f"{path.name}: {len(content)} bytes, at most {_MAX_BYTES} are read")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        problem = f"{path.name}: byte {error.start} is not UTF-8: save it as UTF-8"
+        raise SubmissionError(problem, failure=Failure.SYNTAX) from error
+
+
+def failure(fault: CandidateFault) -> Failure:
+    """The class of the harness: eight instead of twelve."""
+    if fault.kind is Kind.INIT and _SHAPES.search(fault.message):
+        return Failure.SHAPE
+    return _FAILURES.get(fault.kind, Failure.EXIT)
+
+
+def told(fault: CandidateFault) -> dict[str, Any]:
+    return {"kind": str(fault.kind), "details": fault.details}
