@@ -233,6 +233,13 @@ class Report:
     warnings: tuple[str, ...]
     trained: Any = dataclasses.field(default=None, repr=False, compare=False)
 
+    @property
+    def val_test_gap(self) -> float | None:
+        """Validation minus test accuracy; None where one of them is open."""
+        if self.validation_accuracy is None or self.test_accuracy is None:
+            return None
+        return self.validation_accuracy - self.test_accuracy
+
     SUMMARY = (
         *("task", "validation_accuracy", "test_accuracy", "steps", "params", "steps_per_s", "tokens_per_s"),
         "peak_memory_bytes",
@@ -245,7 +252,7 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         values = dataclasses.asdict(dataclasses.replace(self, trained=None))
         del values["trained"]
-        return values
+        return {**values, "val_test_gap": self.val_test_gap}
 
 
 def make_job(

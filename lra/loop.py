@@ -120,6 +120,7 @@ class Loop:
             tokens_per_s=pace * tokens,
             real_tokens_per_s=pace * int(values["real_tokens"]),
             eta_s=self.clock.eta_s,
+            compile_s=self.programs.compile_s,
             peak_bytes=memory.peak_bytes(),
         )
 

@@ -65,6 +65,7 @@ def test_the_report_holds_what_was_promised(whole):
     stored = json.loads((chosen.workdir / "report.json").read_text())
     assert stored["final"]["test_accuracy"] == summary["test_accuracy"]
     assert stored["compile_s"] > 0
+    assert stored["val_test_gap"] == pytest.approx(report.validation_accuracy - report.test_accuracy)
 
 
 def test_it_learns_and_says_what_it_beats(whole):
