@@ -39,7 +39,7 @@ def test_batches_have_the_shape_of_the_task():
 
 
 def test_a_folder_that_is_no_checkout_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="holds no s5/train_helpers.py"):
+    with pytest.raises(ValueError, match=r"holds no s5/train_helpers.py"):
         peer.step(tmp_path, 1, 8)
 
 
