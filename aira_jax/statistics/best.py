@@ -23,6 +23,7 @@ class Design:
     test: float
     validation: float | None
     plan: str
+    title: str
     pattern: str
     changed: Mapping[str, float]
     published: designs.Published | None
@@ -59,6 +60,7 @@ def _design(row: RunRow) -> Design:
         test=row.test,
         validation=row.validation,
         plan=step.plan,
+        title=step.title,
         pattern=step.pattern,
         changed=_changed(row, step),
         published=_published(row.task),

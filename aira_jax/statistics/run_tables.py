@@ -62,7 +62,7 @@ def _design(summary: Summary, design: best.Design) -> tuple:
     scale, other = summary.scales[design.task.name].frozen, design.published
     return (
         design.task.label, scale and scale.sota, design.test, design.validation, design.agent, design.seed, design.node,
-        first_sentence(design.plan), assignments(design.changed) or design.pattern or None,
+        design.title or first_sentence(design.plan), assignments(design.changed) or design.pattern or None,
         other and other.accuracy, other and other.design,
         other and other.found_by,
     )  # fmt: skip

@@ -3,6 +3,7 @@
 `read` takes a run directory; logs are the only source, files derived from them are never looked at.
 """
 
+import ast
 import enum
 import math
 from collections import Counter
@@ -44,7 +45,7 @@ class Step:
     """A committed node. `step` counts from 1; `best` is the best fitness so far; `test` its test score, if any.
 
     `settings` are the hyper-parameters in use {name: value}, None where the task fixes them or they cannot be read;
-    `pattern` is what a search over patterns proposed, "" elsewhere.
+    `pattern` is what a search over patterns proposed, `title` the first line of model.py's docstring; "" elsewhere.
     """
 
     node: int
@@ -62,6 +63,7 @@ class Step:
     plan: str
     settings: Mapping[str, float] | None
     pattern: str
+    title: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +222,15 @@ def _step(view: NodeView, task: TaskFacts, profile: str) -> Step:
         plan=node.plan,
         settings=_settings(view, task, profile) if node.is_good else None,
         pattern=architecture({**node.files, **node.exported}),
+        title=_title(node.files.get(MODEL, "")) if node.is_good else "",
     )
+
+
+def _title(source: str) -> str:
+    try:
+        return (ast.get_docstring(lra_globals.parse(source)) or "").partition("\n")[0]
+    except CandidateFault:
+        return ""
 
 
 def _settings(view: NodeView, task: TaskFacts, profile: str) -> Mapping[str, float] | None:

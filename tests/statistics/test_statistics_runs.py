@@ -89,6 +89,12 @@ def test_settings_are_read_from_model_py_even_out_of_a_blob(tmp_path):
     assert step.settings["num_layers"] == 4  # the default
 
 
+def test_a_design_is_called_what_its_docstring_says(tmp_path):
+    source = '"""Bi-SSM: two scans.\n\nMore."""\nx = 1\n'
+    nodes = [Node(0.4, files={"model.py": text}) for text in (source, "x = 1\n", "def (")]
+    assert [step.title for step in row(tmp_path, nodes).steps] == ["Bi-SSM: two scans.", "", ""]
+
+
 def test_settings_that_the_evaluator_reports_win(tmp_path):
     node = Node(0.4, files={"model.py": study_runs.MODEL.format(lr="2e-3")}, settings={"emb_dim": 99})
     (step,) = row(tmp_path, [node], task=study_runs.CONFIGURABLE).steps
