@@ -46,7 +46,7 @@ def test_invalid_runs_stay_in_the_mean_as_zero():
     "greedy, both", [(0.257, 0.154), (0.259, 0.155), (0.199, 0.119), (0.178, 0.107), (0.197, 0.118), (0.179, 0.107)]
 )
 def test_twelve_agents_and_eight_that_never_succeed(greedy, both):
-    strata = [[greedy] * 10] * 12 + [[0.0] * 20] * 8
+    strata = [[greedy] * 2] * 12 + [[0.0] * 3] * 8
     assert bootstrap.estimate(strata).value == pytest.approx(both, abs=1e-3)
 
 
@@ -84,8 +84,8 @@ def test_unequal_numbers_of_seeds_are_drawn_as_they_are():
 
 def test_the_interval_of_a_mean_covers_it_about_as_often_as_it_says():
     rng = np.random.default_rng(1)
-    found = [bootstrap.estimate([rng.normal(1, 1, 12), rng.normal(1, 1, 12)]) for _ in range(100)]
-    assert 85 <= sum(e.low <= 1 <= e.high for e in found) <= 100
+    found = [bootstrap.estimate([rng.normal(1, 1, 12), rng.normal(1, 1, 12)]) for _ in range(60)]
+    assert 50 <= sum(e.low <= 1 <= e.high for e in found) <= 60
 
 
 def test_a_single_run_has_no_interval_and_an_empty_cell_no_statistic():
