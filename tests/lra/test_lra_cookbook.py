@@ -44,7 +44,7 @@ def padded(x_BL, length):
     return np.pad(x_BL, ((0, 0), (0, length - x_BL.shape[1])))
 
 
-QUICK = ("linear", "conv")
+QUICK = ("linear",)
 
 
 @pytest.mark.parametrize(

@@ -120,11 +120,10 @@ def test_the_starter_measures_itself_where_validation_rows_are_labelled(tmp_path
 
 
 def test_the_starter_cannot_measure_itself_without_labels(tmp_path):
-    task = loader.load(LISTOPS)
-    prepared = loader.prepare(task, "smoke", tmp_path)
-    model = task.folder / "starter" / "model.py"
+    lra_data.write_agent(tmp_path, lra_data.make("listops", "smoke", 0, None, tmp_path / "whole"), profile="smoke")
+    model = loader.load(LISTOPS).folder / "starter" / "model.py"
     with pytest.raises(EvaluatorError, match="fitness=self_reported"):
-        lra_fit.train_and_score("listops", model, data_dir=prepared.agent)
+        lra_fit.train_and_score("listops", model, data_dir=tmp_path)
 
 
 @pytest.mark.slow
