@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from aira_jax.tasks import evaluation, fitting, lra_fit, lra_source, preparation
 from aira_jax.tasks.evaluation import Arguments, EvaluatorError, Score, Stage
 from aira_jax.tasks.lra_submission import MODEL, Candidate, Task, check
+from aira_jax.tasks.manifests import MANIFEST
 
 if TYPE_CHECKING:
     from lra.data import store
@@ -40,6 +41,7 @@ def evaluate_prepare(task: Task, argv: Sequence[str] | None = None) -> int:
     from aira_jax.tasks import lra_data
 
     def write(dataset: "store.Dataset") -> None:
+        _refuse_agent_mount(arguments.mount)
         lra_data.write_labels(arguments.mount, dataset, profile=arguments.profile, split=arguments.split)
         preparation.copy_submission(arguments, MODEL)
 
@@ -89,6 +91,15 @@ def _dataset(task: Task, profile: str, raw: Path | None) -> Iterator["store.Data
     with tempfile.TemporaryDirectory(prefix="lra-data-") as folder:
         seed = preparation.data_seed(PUBLIC_SEED)
         yield lra_data.make(task.name, profile, seed, choice, Path(folder) / "data")
+
+
+def _refuse_agent_mount(mount: Path) -> None:
+    for folder in (mount.resolve(), *mount.resolve().parents):
+        if (folder / "train" / MANIFEST).exists():
+            raise ValueError(
+                f"--agent-data-mount-dir={mount} lies in {folder}, which holds what candidates see: labels need a "
+                "folder of their own"
+            )
 
 
 def _keep_apart(mount: Path, source: Path) -> None:

@@ -161,6 +161,17 @@ def test_preparing_into_the_data_set_itself_is_refused(reviews, capsys):
     assert "lies inside the data set" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("inside", ["", "train", "labels"])
+def test_labels_are_not_written_where_candidates_read(tmp_path, capsys, inside):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "manifest.json").touch()
+    (tmp_path / inside).mkdir(exist_ok=True)
+    flags = [f"--global-shared-data-dir={tmp_path}", f"--agent-data-mount-dir={tmp_path / inside}", "--profile=smoke"]
+    assert lra_task.evaluate_prepare(lra_task.Task("retrieval", tmp_path), flags) == 2
+    assert "labels need a folder of their own" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*with_labels"))
+
+
 @pytest.mark.skipif(
     "AIRA_JAX_SHARED" not in os.environ and not os.path.isdir("../shared/data/lra"), reason="no samples"
 )
