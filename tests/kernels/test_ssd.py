@@ -15,13 +15,14 @@ def draw(rng, dtype: str, pallas: bool) -> tuple[SsdSpec, dict]:
     """A random shape and random options.
 
     There are so many heads that dA and ddt_bias, one sum for each, are not small by accident in all that count, which
-    makes their relative error large: with 8 heads dA was in one bfloat16 draw of a hundred.
+    makes their relative error large: with 8 heads dA was in one bfloat16 draw of a hundred. bfloat16 also gets sums of
+    16 terms, so that no element of a gradient is far larger than the others.
     """
     rounded = dtype == "bfloat16"
-    h = 32 if rounded else 8
-    g = int(rng.choice([1, 2, h]))
+    h = 64 if rounded else 8
+    g = int(rng.choice([1, 2, 8]))
     length = int(rng.choice([31, 32, 33, 64] if rounded else [1, 7, 31, 32, 33, *([64] if pallas else [257])]))
-    p, n = (16, 16) if pallas else (8, 8) if rounded else (int(rng.choice([1, 4, 8])), int(rng.choice([1, 3, 8])))
+    p, n = (16, 16) if pallas or rounded else (int(rng.choice([1, 4, 8])), int(rng.choice([1, 3, 8])))
     chunk = int(rng.choice([32, 64] if rounded or pallas else [8, 32, 64]))
     return SsdSpec(1 if pallas else 2, length, h, p, g, n, dtype, chunk, bool(rng.integers(2))), some_options(rng)
 
@@ -98,7 +99,7 @@ def test_grid(seed, length, chunk, segments, g):
 )
 def test_grid_interpreted(seed, length, chunk, dtype, segments):
     rng = np.random.default_rng(seed)
-    heads = 32 if dtype == "bfloat16" else 8  # as in `draw`
+    heads = 64 if dtype == "bfloat16" else 8  # as in `draw`
     spec = SsdSpec(1, length, heads, 16, int(rng.choice([1, 2])), 16, dtype, chunk, segments)
     check(spec, some_options(rng), seed, ["pallas_triton", "pallas_tpu"])
 
