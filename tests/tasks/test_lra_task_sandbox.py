@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aira_jax.sandbox import make
-from aira_jax.tasks import loader, lra_data, lra_fit, mounts
+from aira_jax.tasks import loader, lra_data, lra_fit, lra_source, mounts
 from aira_jax.tasks.evaluation import EvaluatorError, Split
 
 LISTOPS = "LongContextReasoningLRAListOpsAccuracy"
@@ -21,9 +21,8 @@ def evaluate(tmp_path, name, source, *flags):
     """(exit code, evaluation_report.json, output) of evaluate.py in the profile smoke, in a folder of its own."""
     (tmp_path / "model.py").write_text(source)
     command = [sys.executable, str(loader.load(name).folder / "evaluate.py"), "--profile=smoke", *flags]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=mounts.script_environment(), capture_output=True, text=True, check=False
-    )
+    env = {key: value for key, value in mounts.script_environment().items() if key != lra_source.VARIABLE}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     return done.returncode, json.loads((tmp_path / "evaluation_report.json").read_text()), done.stdout + done.stderr
 
 
