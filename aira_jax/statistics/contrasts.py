@@ -50,7 +50,7 @@ class Contrast:
 def contrasts(summary: Summary, pairs: Iterable[tuple[str, str]] = ()) -> tuple[Contrast, ...]:
     """Every agent against every control, then the `pairs` that are asked for.
 
-    Raises ValueError for an unknown agent, and for a pair that shares no task.
+    Raises ValueError for an unknown agent, for one against itself, and for a pair that shares no task.
     """
     study = summary.study
     against = [(a, b) for b in study.controls for a in study.agents if a not in study.controls]
@@ -58,6 +58,8 @@ def contrasts(summary: Summary, pairs: Iterable[tuple[str, str]] = ()) -> tuple[
         for agent in pair:
             if agent not in study.agents:
                 raise ValueError(choices.unknown("agent", agent, study.agents))
+        if len(set(pair)) < 2:
+            raise ValueError(f"{pair[0]} against itself: name two agents")
         if not _shared(summary, *pair):
             raise ValueError(f"{pair[0]} and {pair[1]} ran no task in common: nothing to compare")
     return tuple(c for pair in dict.fromkeys((*against, *pairs)) for c in _pair(summary, *pair))

@@ -16,6 +16,7 @@ class Kind(enum.StrEnum):
 
     GREEDY = "greedy"
     ALL = "one-shot + greedy"
+    OTHER = "other scaffolds"
     CONTROL = "control"
 
 
@@ -47,7 +48,7 @@ def groups(summary: Summary) -> tuple[Group, ...]:
 def _group(summary: Summary, task, kind: Kind) -> Group:
     scales = summary.scales[task.name]
     cells = [rows for agent in summary.study.agents if (rows := summary.study.cell(agent, task.name))]
-    members = [rows for rows in cells if _belongs(rows, kind)]
+    members = [rows for rows in cells if kind in _kinds(rows[0])]
 
     def over(scale) -> Estimate | None:
         return bootstrap.estimate([normalised(scale)(rows) for rows in members]) if scale else None
@@ -64,7 +65,7 @@ def _group(summary: Summary, task, kind: Kind) -> Group:
     )
 
 
-def _belongs(rows: Sequence[RunRow], kind: Kind) -> bool:
-    if rows[0].control or kind is Kind.CONTROL:
-        return rows[0].control and kind is Kind.CONTROL
-    return kind is Kind.ALL or rows[0].scaffold == "greedy"
+def _kinds(row: RunRow) -> Sequence[Kind]:
+    if row.control:
+        return [Kind.CONTROL]
+    return {"greedy": [Kind.GREEDY, Kind.ALL], "one_shot": [Kind.ALL]}.get(row.scaffold, [Kind.OTHER])

@@ -77,12 +77,13 @@ def score_of(ns, worst=0.10, sota=0.6379):
 
 @pytest.fixture(scope="module")
 def matrix(tmp_path_factory):
-    """Twelve greedy agents at 0.257, eight one-shot agents without a valid run, one control."""
+    """Twelve greedy agents at 0.257, eight one-shot agents without a valid run, one of MCTS, one control."""
     folder = tmp_path_factory.mktemp("matrix")
     for i in range(12):
         submit(folder, [score_of(0.257)], agent=f"greedy-{i}")
     for i in range(8):
         submit(folder, [None], agent=f"one_shot-{i}", scaffold="one_shot")
+    submit(folder, [score_of(0.7)], agent="mcts-0", scaffold="mcts")
     submit(folder, [score_of(0.9)], **CONTROL)
     return folder
 
@@ -92,7 +93,8 @@ def test_agents_weigh_alike_and_controls_stand_apart(matrix):
     assert found[Kind.GREEDY].ns.value == pytest.approx(0.257)
     assert found[Kind.ALL].ns.value == pytest.approx(0.154, abs=1e-3)
     assert found[Kind.CONTROL].ns.value == pytest.approx(0.9)
-    assert [found[kind].agents for kind in Kind] == [12, 20, 1]
+    assert found[Kind.OTHER].ns.value == pytest.approx(0.7)
+    assert [found[kind].agents for kind in Kind] == [12, 20, 1, 1]
     assert (found[Kind.ALL].published.value, found[Kind.CONTROL].published) == (0.154, None)
 
 
@@ -143,6 +145,8 @@ def test_a_pair_can_be_asked_for_and_must_make_sense(tmp_path):
     }
     with pytest.raises(ValueError, match='did you mean "greedy-opus"'):
         contrasts.contrasts(of, [("greedy-opu", "greedy-weak")])
+    with pytest.raises(ValueError, match="greedy-opus against itself"):
+        contrasts.contrasts(of, [("greedy-opus", "greedy-opus")])
     with pytest.raises(ValueError, match="no task in common"):
         contrasts.contrasts(of, [("greedy-opus", "elsewhere")])
 
