@@ -81,8 +81,10 @@ def read(folders: Iterable[str | os.PathLike], choice: Choice = Choice()) -> Stu
         ("profile", choice.profile, lambda row: row.profile),
     ):
         rows = _only(rows, what, name, of)
-    counted = [row for row in rows if choice.incomplete is Incomplete.COUNT or row.state is State.FINISHED]
-    skipped += [Skipped(row.path, f"{row.state}: {_MEND[row.state]}") for row in rows if row not in counted]
+    left_out = [row for row in rows if choice.incomplete is Incomplete.LEAVE_OUT and row.state is not State.FINISHED]
+    skipped += [Skipped(row.path, f"{row.state}: {_MEND[row.state]}") for row in left_out]
+    paths = {row.path for row in left_out}
+    counted = [row for row in rows if row.path not in paths]
     if not counted:
         raise ValueError(f"all {len(rows)} runs are unfinished or were never scored on test: {_MEND[State.UNSCORED]}")
     _refuse_repetitions(counted)
@@ -99,7 +101,7 @@ _MEND = {
 
 def _read_all(folders: Iterable[str | os.PathLike]) -> tuple[list[RunRow], list[Skipped]]:
     rows, skipped = [], []
-    for path in find_runs(folders):
+    for path in {path.resolve(): path for path in find_runs(folders)}.values():
         try:
             rows.append(runs.read(path))
         except (ValueError, OSError, LookupError, TypeError) as error:  # what a malformed record raises

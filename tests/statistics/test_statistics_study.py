@@ -96,6 +96,12 @@ def test_tasks_that_share_no_mean_may_have_profiles_of_their_own(tmp_path):
     assert len(study.read([tmp_path]).rows) == 3
 
 
+def test_a_run_that_is_named_twice_counts_once(tmp_path, monkeypatch):
+    folder = study_runs.write(tmp_path, GOOD)
+    monkeypatch.chdir(tmp_path)
+    assert len(study.read([".", tmp_path, folder]).rows) == 1
+
+
 def test_two_runs_with_one_seed_are_refused_by_path(tmp_path):
     study_runs.write(tmp_path, GOOD)
     study_runs.write(tmp_path, GOOD, folder=tmp_path / "copy")
