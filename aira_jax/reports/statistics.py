@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from aira_jax.reports import page_frame
+from aira_jax.reports.verdict import Claim
 from aira_jax.statistics import tables
-from aira_jax.statistics.contrasts import Contrast, Measure
+from aira_jax.statistics.contrasts import Contrast, Measure, Verdict
 from aira_jax.statistics.published import SOURCE
 from aira_jax.statistics.summary import Summary
 from aira_jax.statistics.table import Form, Table, written
@@ -45,11 +46,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class Written:
-    """What lies in the folder: the report, tables by name as (CSV), plots by name as (PNG, SVG)."""
+    """What lies in the folder: the report, tables by name as CSV, plots by name as (PNG, SVG); `made` and `numbers` are
+    the tables, and what statistics.json holds."""
 
     report: Path
     tables: Mapping[str, Path]
     plots: Mapping[str, tuple[Path, Path]]
+    made: tuple[Table, ...]
+    numbers: Mapping[str, Any]
 
 
 def write(summary: Summary, contrasts: Sequence[Contrast], folder: str | os.PathLike) -> Written:
@@ -61,6 +65,7 @@ def write(summary: Summary, contrasts: Sequence[Contrast], folder: str | os.Path
 
     folder = Path(folder)
     made = tables.of(summary, contrasts)
+    numbers = to_json(summary, made)
     try:
         (folder / TABLES).mkdir(parents=True, exist_ok=True)
         files = {table.name: folder / TABLES / f"{table.name}.csv" for table in made}
@@ -69,16 +74,16 @@ def write(summary: Summary, contrasts: Sequence[Contrast], folder: str | os.Path
         shown = [table.filled() for table in made if table.name not in ONLY_FILES]
         (folder / MARKDOWN).write_text("\n".join(table.to_markdown() for table in shown), encoding="utf-8")
         plots = statistics_figures.write(summary, folder / PLOTS)
-        (folder / NUMBERS).write_text(json.dumps(to_json(summary, made), indent=1) + "\n", encoding="utf-8")
+        (folder / NUMBERS).write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
         (folder / REPORT).write_text(render(summary, contrasts, shown, _pictures(plots)), encoding="utf-8")
     except OSError as error:
         raise ValueError(f"{error.filename or folder}: {error.strerror}: choose another folder with --out") from error
-    return Written(folder / REPORT, files, plots)
+    return Written(folder / REPORT, files, plots, made, numbers)
 
 
 def to_json(summary: Summary, made: Sequence[Table]) -> dict[str, Any]:
     """What the runs were and every table for readers, as {name: [one object a row]}."""
-    study = summary.study
+    study, agents = summary.study, summary.agents
     return {
         "runs": len(study.rows),
         "valid": sum(row.valid for row in study.rows),
@@ -89,10 +94,18 @@ def to_json(summary: Summary, made: Sequence[Table]) -> dict[str, Any]:
         "hierarchical": study.choice.hierarchical,
         "skipped": [{"path": run.path, "reason": run.reason} for run in study.skipped],
         "notes": list(study.notes),
-        "vsr": {agent.agent: agent.vsr.value for agent in summary.agents},
-        "normalised_score": {agent.agent: agent.ns and agent.ns.value for agent in summary.agents},
+        "vsr": {a.agent: a.vsr.value for a in agents},
+        "vsr_ci": {a.agent: [a.vsr.low, a.vsr.high] for a in agents},
+        "normalised_score": {a.agent: a.ns and a.ns.value for a in agents},
+        "normalised_score_ci": {a.agent: a.ns and [a.ns.low, a.ns.high] for a in agents},
+        "generalisation_gap": {a.agent: _gaps(summary, a.agent) for a in agents},
         "tables": {table.name: table.to_json() for table in made if table.name not in ONLY_FILES},
     }
+
+
+def _gaps(summary: Summary, agent: str) -> dict[str, float | None]:
+    cells = (cell for cell in summary.cells if cell.agent == agent)
+    return {cell.task.name: cell.generalisation_gap and cell.generalisation_gap.value for cell in cells}
 
 
 def render(
@@ -106,6 +119,7 @@ def render(
         tables={table.name: table for table in shown},
         pictures=pictures,
         headline=headline(summary, contrasts),
+        claim=_claim(_takeaways(summary, contrasts)),
         intervals=tables.intervals(summary),
         source=SOURCE,
         style=css,
@@ -120,8 +134,30 @@ def headline(summary: Summary, contrasts: Sequence[Contrast]) -> list[str]:
         return ["No control ran here, so nothing shows what the language models add: run one, as control.random."]
     if len(study.controls) == len(study.agents):
         return ["Only controls ran here: these figures are the floor that a language model has to beat."]
-    first = {(c.a, c.b): c for c in reversed(contrasts) if c.b in study.controls and c.measure is not Measure.VSR}
-    return [_told(contrast) for contrast in reversed(first.values())] or ["No agent and control ran a task in common."]
+    told = [_told(contrast) for contrast in _takeaways(summary, contrasts)]
+    return told or ["No agent and control ran a task in common."]
+
+
+def _takeaways(summary: Summary, contrasts: Sequence[Contrast]) -> list[Contrast]:
+    pairs: dict[tuple[str, str], list[Contrast]] = {}
+    for contrast in contrasts:
+        if contrast.b in summary.study.controls:
+            pairs.setdefault((contrast.a, contrast.b), []).append(contrast)
+    return [contrast for found in pairs.values() for contrast in _widest(found)]
+
+
+def _widest(found: Sequence[Contrast]) -> list[Contrast]:
+    """Of one pair: the normalised score over all tasks; else the test score on each; else the rate of valid runs."""
+    by = {measure: [contrast for contrast in found if contrast.measure is measure] for measure in Measure}
+    return by[Measure.NS][:1] or by[Measure.TEST] or by[Measure.VSR]
+
+
+def _claim(takeaways: Sequence[Contrast]) -> Claim:
+    """The colour of the headline: green or red only where all that is shown points one way."""
+    shown = {contrast.verdict for contrast in takeaways} & {Verdict.BETTER, Verdict.WORSE}
+    if shown == {Verdict.BETTER}:
+        return Claim.BEYOND
+    return Claim.WORSE if shown == {Verdict.WORSE} else Claim.WITHIN
 
 
 def _told(contrast: Contrast) -> str:

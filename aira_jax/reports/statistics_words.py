@@ -2,18 +2,18 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from aira_jax.choices import member
 from aira_jax.reports import statistics
 from aira_jax.reports.text import one_line
-from aira_jax.statistics import contrasts, study, summary, tables
+from aira_jax.statistics import contrasts, study, summary
 from aira_jax.statistics.study import Choice, Incomplete
 from aira_jax.statistics.table import Table
 
 
 def tell(
-    runs: Iterable[str],
+    runs: Sequence[str],
     out: str,
     *,
     task: str = "",
@@ -27,6 +27,9 @@ def tell(
 
     Raises ValueError for everything that the caller can mend.
     """
+    for flag, names in (("runs", runs), ("out", [out])):
+        if not names or "" in map(str, names):
+            raise ValueError(f"--{flag} is empty or holds an empty name: name a folder, --{flag}=DIR")
     if len(pair) not in (0, 2):
         raise ValueError(f"--compare takes two agents, A,B; {len(pair)} were given")
     choice = Choice(task, profile, member(Incomplete, incomplete, "value of --incomplete"), hierarchical)
@@ -38,8 +41,7 @@ def tell(
     summed = summary.summarise(found)
     differences = contrasts.contrasts(summed, [tuple(pair)] if pair else [])
     written = statistics.write(summed, differences, out)
-    made = tables.of(summed, differences)
-    for table in made:
+    for table in written.made:
         if table.name in ("agents", "table_4", "comparisons"):
             print("\n".join(aligned(table.filled())), end="\n\n")
     if as_json:
@@ -48,7 +50,7 @@ def tell(
             "csv": {name: str(path) for name, path in written.tables.items()},
             "plots": {name: [str(path) for path in paths] for name, paths in written.plots.items()},
         }
-        print(json.dumps({**statistics.to_json(summed, made), **paths}))
+        print(json.dumps({**written.numbers, **paths}))
     else:
         print(written.report)
 

@@ -37,7 +37,8 @@ def agents(summary: Summary) -> Table:
          a.ns_observed, a.usd, a.wall_s)
         for a in summary.agents
     )  # fmt: skip
-    uneven = len({a.tasks for a in summary.agents}) > 1
+    ran = [{c.task.name for c in summary.cells if c.agent == a.agent} for a in summary.agents]
+    uneven = any(tasks != ran[0] for tasks in ran)
     note = "Means of task means: VSR over all tasks, NS over those with a best known score. "
     note += (
         "Agents ran different tasks, so these means are not comparable; the differences below are. " if uneven else ""

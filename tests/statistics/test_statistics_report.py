@@ -154,6 +154,31 @@ def test_without_a_control_the_page_says_what_is_missing(tmp_path):
     assert "comparisons" not in {table.name for table in tables.of(summed, ())}
 
 
+def test_a_difference_in_valid_runs_is_told_where_no_run_of_the_agent_was_valid(tmp_path):
+    study_runs.write(tmp_path, [Node(None)], task=LOSS)
+    study_runs.write(tmp_path, [Node(3.0, 3.1)], task=LOSS, agent="greedy-control.random", backend="control.random")
+    summed = summary.summarise(study.read([tmp_path]))
+    (told,) = statistics.headline(summed, contrasts.contrasts(summed))
+    assert "-1.0000 in valid runs" in told
+
+
+@pytest.mark.parametrize("score, claim", [(0.5, "beyond"), (0.3, "worse"), (0.4, "within")])
+def test_the_headline_is_green_only_where_a_difference_is_shown(tmp_path, score, claim):
+    for seed in range(10):
+        study_runs.write(tmp_path, [Node(score, score)], seed=seed)
+        study_runs.write(tmp_path, [Node(0.4, 0.4)], seed=seed, agent="greedy-control.random", backend="control.random")
+    summed = summary.summarise(study.read([tmp_path]))
+    page = statistics.render(summed, contrasts.contrasts(summed), tables.of(summed, ()), {})
+    assert f'class="headline {claim}"' in page
+
+
+def test_agents_on_different_tasks_are_not_comparable_by_their_means(tmp_path):
+    study_runs.write(tmp_path, [Node(0.4, 0.4)])
+    study_runs.write(tmp_path, [Node(0.4, 0.4)], agent="elsewhere", task=CONFIGURABLE)
+    summed = summary.summarise(study.read([tmp_path]))
+    assert "Agents ran different tasks" in tables.agents(summed).note
+
+
 TABLE = Table(
     "t",
     "Title",
@@ -197,6 +222,11 @@ def test_the_last_line_is_one_json_object(runs, one_plot, tmp_path, capsys):
     last = json.loads(told.out.splitlines()[-1])
     assert last["report"] == str(tmp_path / "report.html")
     assert {row["b"] for row in last["tables"]["comparisons"]} == {"greedy-control.random", "one_shot-opus"}
+    ends = {row["agent"]: [row["ns"]["low"], row["ns"]["high"]] for row in last["tables"]["agents"]}
+    assert last["normalised_score_ci"] == ends
+    assert last["vsr_ci"]["one_shot-opus"] == [0, 0]
+    assert last["generalisation_gap"]["greedy-opus"][LISTOPS] == pytest.approx(0.01)
+    assert last["generalisation_gap"]["one_shot-opus"] == {LISTOPS: None}
     assert "left out" in told.err
     assert "seed_9" in told.err
     assert "note: profile smoke" in told.err
@@ -206,6 +236,9 @@ def test_the_last_line_is_one_json_object(runs, one_plot, tmp_path, capsys):
     "options, message",
     [
         ({"pair": ["one"]}, "--compare takes two agents"),
+        ({"runs": []}, "--runs is empty"),
+        ({"runs": [""]}, "--runs is empty"),
+        ({"out": ""}, "--out is empty"),
         ({"incomplete": "leaveout"}, 'did you mean "leave_out"'),
         ({"task": "LongContextReasoningLRATextAccuracy"}, "unknown task"),
         ({"pair": ["greedy-opus", "greedy-control.randm"]}, 'did you mean "greedy-control.random"'),
@@ -213,7 +246,7 @@ def test_the_last_line_is_one_json_object(runs, one_plot, tmp_path, capsys):
 )
 def test_bad_input_says_how_to_mend_it(runs, tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
-        statistics_words.tell([runs], tmp_path / "out", **options)
+        statistics_words.tell(**({"runs": [runs], "out": tmp_path / "out"} | options))
     assert not (tmp_path / "out").exists()
 
 
