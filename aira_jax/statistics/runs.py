@@ -125,7 +125,7 @@ class RunRow:
         return self.task.sign * (self.best_test - self.test) if self.valid else None
 
     @property
-    def validation_test_gap(self) -> float | None:
+    def val_test_gap(self) -> float | None:
         """Validation minus test of the submission."""
         return self.validation - self.test if self.valid and self.validation is not None else None
 

@@ -47,7 +47,7 @@ class Cell:
     ns_observed: Estimate | None
     ns_literature: Estimate | None
     generalisation_gap: Estimate | None
-    validation_test_gap: Estimate | None
+    val_test_gap: Estimate | None
     nodes: int
     good: int
     tested: int
@@ -157,7 +157,7 @@ def _cell(agent: str, task: TaskFacts, rows: Sequence[RunRow], scales: Scales) -
         ns_observed=on(scales.observed),
         ns_literature=on(scales.literature),
         generalisation_gap=over(valid, present("generalisation_gap")),
-        validation_test_gap=over(valid, present("validation_test_gap")),
+        val_test_gap=over(valid, present("val_test_gap")),
         nodes=sum(row.nodes for row in rows),
         good=sum(row.good for row in rows),
         tested=sum(row.tested for row in rows),

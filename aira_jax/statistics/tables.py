@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from aira_jax.statistics import groups, published, run_tables
 from aira_jax.statistics.bootstrap import LEVEL, REPLICATES, SEED
 from aira_jax.statistics.contrasts import Contrast
-from aira_jax.statistics.summary import Summary
+from aira_jax.statistics.summary import Scales, Summary
 from aira_jax.statistics.table import Column, Form, Table
 
 
@@ -83,27 +83,36 @@ def normalised(summary: Summary) -> Table:
         Column("NS, IQM", "ns_iqm", Form.ESTIMATE),
         Column("NS, observed worst", "ns_observed", Form.ESTIMATE),
         Column("NS, literature's best", "ns_literature", Form.ESTIMATE),
+        Column("worst", "worst", Form.SCORE),
+        Column("worst observed", "worst_observed", Form.SCORE),
+        Column("best known", "sota", Form.SCORE),
+        Column("literature's best", "sota_literature", Form.SCORE),
     )
     cells = [c for c in summary.cells if summary.scales[c.task.name].frozen]
-    rows = tuple((c.task.label, c.agent, c.runs, c.ns, c.ns_iqm, c.ns_observed, c.ns_literature) for c in cells)
+    rows = tuple(
+        (c.task.label, c.agent, c.runs, c.ns, c.ns_iqm, c.ns_observed, c.ns_literature,
+         *_ends(summary.scales[c.task.name]))
+        for c in cells
+    )  # fmt: skip
     return Table("normalised", "Normalised scores", _scale_words(summary), columns, rows)
 
 
+def _ends(scales: Scales) -> tuple[float | None, ...]:
+    """What normalised scores were measured with: the worst scores, then the best ones."""
+    observed, literature = scales.observed, scales.literature
+    return scales.frozen.worst, observed and observed.worst, scales.frozen.sota, literature and literature.sota
+
+
 def _scale_words(summary: Summary) -> str:
-    words = [
-        "NS = (phi(s) - phi(worst)) / (phi(best known) - phi(worst)), phi(s) = -log10 |s - optimum|; invalid runs are "
-        "0 and stay in the mean, values below 0 are 0, above 1 means better than the best known."
-    ]
-    for task in summary.study.tasks:
-        scales = summary.scales[task.name]
-        if scales.frozen is None:
-            words.append(f"{task.label}: no best known score, raw scores only.")
-            continue
-        told = f"{task.label}: best known {scales.frozen.sota:g}, worst {scales.frozen.worst:g} (fixed)"
-        told += f", {scales.observed.worst:.4f} (observed)" if scales.observed else ""
-        told += f", literature's best {scales.literature.sota:g}" if scales.literature else ""
-        words.append(f"{told}.")
-    return " ".join(words)
+    raw = [task.label for task in summary.study.tasks if summary.scales[task.name].frozen is None]
+    smallest = ", ".join(sorted({f"{s.frozen.epsilon:g}" for s in summary.scales.values() if s.frozen}))
+    return (
+        "NS = (phi(s) - phi(worst)) / (phi(best known) - phi(worst)), phi(s) = -log10 |s - optimum|, with distances of "
+        f"{smallest} at least; invalid runs are 0 and stay in the mean, values below 0 are 0, above 1 means better "
+        "than the best known. The worst score is fixed with the task; that observed in these runs and the "
+        "literature's best give columns of their own."
+        + "".join(f" {label}: no best known score, raw scores only." for label in raw)
+    )
 
 
 def table_4(summary: Summary) -> Table:
@@ -140,11 +149,11 @@ def gaps(summary: Summary) -> Table:
         Column("good nodes", "good", Form.COUNT),
         Column("tested", "tested", Form.COUNT),
         Column("coverage", "coverage", Form.RATE),
-        Column("validation - test", "validation_test_gap", Form.DIFFERENCE),
+        Column("validation - test", "val_test_gap", Form.DIFFERENCE),
     )
     rows = tuple(
         (c.task.label, c.agent, c.valid, c.generalisation_gap, c.good, c.tested, c.tested / c.good if c.good else None,
-         c.validation_test_gap)
+         c.val_test_gap)
         for c in summary.cells
     )  # fmt: skip
     note = (

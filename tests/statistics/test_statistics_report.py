@@ -179,6 +179,13 @@ def test_agents_on_different_tasks_are_not_comparable_by_their_means(tmp_path):
     assert "Agents ran different tasks" in tables.agents(summed).note
 
 
+def test_the_ends_of_the_scale_stand_beside_every_normalised_score(tmp_path):
+    for seed, score in enumerate((0.3, 0.5)):
+        study_runs.write(tmp_path, [Node(score, score)], seed=seed)
+    (row,) = tables.normalised(summary.summarise(study.read([tmp_path]))).to_json()
+    assert (row["worst"], row["worst_observed"], row["sota"], row["sota_literature"]) == (0.10, 0.3, 0.6379, 0.6314)
+
+
 TABLE = Table(
     "t",
     "Title",

@@ -31,7 +31,7 @@ def test_a_run_in_numbers(tmp_path):
     assert not found.control
     assert found.state is State.FINISHED
     assert found.generalisation_gap == pytest.approx(0.02)
-    assert found.validation_test_gap == pytest.approx(0.05)
+    assert found.val_test_gap == pytest.approx(0.05)
 
 
 def test_where_lower_is_better_the_gap_is_still_positive(tmp_path):
@@ -56,7 +56,7 @@ def test_runs_that_are_not_valid(tmp_path, nodes, options, state):
     found = row(tmp_path, nodes, **options)
     assert not found.valid
     assert found.state is state
-    assert (found.test, found.generalisation_gap, found.validation_test_gap) == (None, None, None)
+    assert (found.test, found.generalisation_gap, found.val_test_gap) == (None, None, None)
 
 
 def test_the_best_so_far_of_every_step(tmp_path):

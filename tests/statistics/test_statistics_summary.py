@@ -66,7 +66,7 @@ def test_gaps_come_with_their_coverage(tmp_path):
     study_runs.write(tmp_path, [Node(0.5, 0.50)], seed=1)
     (cell,) = summed(tmp_path).cells
     assert cell.generalisation_gap.value == pytest.approx(0.025)
-    assert cell.validation_test_gap.value == pytest.approx(0.05)
+    assert cell.val_test_gap.value == pytest.approx(0.05)
     assert (cell.good, cell.tested, cell.nodes) == (4, 3, 4)
 
 
