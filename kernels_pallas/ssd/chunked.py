@@ -142,7 +142,7 @@ def _backward(plan: Plan, inputs: Inputs, cotangents):
 
 def _through_states(k: Chunks, states, dstates, e, v):
     """The gradient of dt*A that runs through the states: [B,c,H,Q]."""
-    kept = jnp.einsum("bchpn,bchpn->bch", dstates.astype(e.dtype), states.astype(e.dtype))
+    kept = einsum("bchpn,bchpn->bch", dstates, states, dtype=e.dtype)
     suffix = jnp.flip(jnp.cumsum(jnp.flip(e, -1), axis=-1), -1)
     prefix = jnp.pad(jnp.cumsum(v, axis=-1)[..., :-1], [(0, 0)] * 3 + [(1, 0)])
     return suffix + prefix + (k.enter[..., -1] * kept)[..., None]
@@ -151,13 +151,13 @@ def _through_states(k: Chunks, states, dstates, e, v):
 def _collect(inputs: Inputs, plan: Plan, k: Chunks, dy, dx, dB, dC, dinitial, ddt_direct, da) -> Inputs:
     """Gradients in the dtypes and shapes of the inputs."""
     length, dtype = inputs.x.shape[1], wide(inputs.x.dtype)
-    dA = jnp.einsum("bchq,bchq->h", k.dt, da)
+    dA = einsum("bchq,bchq->h", k.dt, da, dtype=dtype)
     dsteps = join(jnp.swapaxes(ddt_direct + inputs.A.astype(dtype)[:, None] * da, 2, 3), length)
     _, pull = jax.vjp(lambda dt, bias: step_size(dt, bias, plan.dt_limit, dtype), inputs.dt, inputs.dt_bias)
     ddt, dbias = pull(dsteps)
     dD = None
     if inputs.D is not None:
-        dD = jnp.einsum("bcqhp,bcqhp->hp", dy.astype(dtype), k.x.astype(dtype))
+        dD = einsum("bcqhp,bcqhp->hp", dy, k.x, dtype=dtype)
         dD = (dD.sum(1) if inputs.D.ndim == 1 else dD).astype(inputs.D.dtype)
     return Inputs(
         x=join(dx, length),

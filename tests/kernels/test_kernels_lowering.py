@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from kernels_pallas import causal_conv1d, ssd, state_scan
+from kernels_pallas import SsdSpec, causal_conv1d, cases, ssd, state_scan
 from kernels_pallas.bench import sweep
 from kernels_pallas.bench.shapes import shape, spec
 from kernels_pallas.common import dispatch
@@ -51,6 +51,20 @@ def test_ssd_forward_and_backward(scale, impl, count):
 
     lowered = lower(jax.grad(loss, argnums=(0, 1, 2, 3, 4, 5)), *args, target=TARGETS[impl])
     assert lowered.as_text().count("stablehlo.custom_call @") >= count
+
+
+@pytest.mark.parametrize("impl", ["xla", "xla_scan", "pallas_triton"])
+def test_no_product_of_float32_is_left_to_tf32(impl):
+    """Forward and backward: GPUs round float32 operands to ten bits unless the highest precision is asked for."""
+    case = cases.case(SsdSpec(1, 32, 2, 16, 1, 16), 0, skip="H", bias=True, initial=True)
+
+    def loss(arrays):
+        return sum(v.sum() for v in case.call(impl=impl, chunk=16, **arrays).values())
+
+    text = lower(jax.grad(loss), {k: jnp.asarray(v) for k, v in case.arrays.items()}, target=Target.H100).as_text()
+    products = [line for line in text.splitlines() if "stablehlo.dot_general" in line]
+    assert products
+    assert [line for line in products if "precision = [HIGHEST, HIGHEST]" not in line] == []
 
 
 @pytest.mark.parametrize("scale", SCALES)
