@@ -14,11 +14,12 @@ Any other `key=value` sets that option, as `--config.key=value` does later. All 
 the profiles: lra/settings.py. Measured runs: lra/RESULTS.md.
 """
 
-import ast
+import functools
+from collections.abc import Iterable
 
 from ml_collections import config_dict
 
-from aira_jax import choices
+from aira_jax import choices, config_variants
 from lra import designs
 from lra.job import ENCODERS
 from lra.options import to_config
@@ -77,19 +78,13 @@ RECIPES = {
     "mega_retrieval": _mega(3e-3, 64, 91_960, 10_000, **{"settings.weight_decay": 0.04}),
 }
 OWN_EVALUATION = {"settings.eval_frequency": 500}
+KNOWN = {"encoder": ENCODERS, "design": designs.names()}
 
 
 def get_config(variant: str = "listops") -> config_dict.ConfigDict:
     """The config of `<variant>[,encoder=<name>|,design=<name>][,<key>=<value>...]`. Raises ValueError for others."""
-    name, *options = variant.split(",")
-    config = to_config()
-    _set(config, _variant(name))
-    for option in options:
-        key, equals, value = option.partition("=")
-        if not equals:
-            raise ValueError(f"configs/lra.py:{variant}: {option!r} must be written key=value")
-        _set(config, {"model" if key in ("encoder", "design") else key: _named(key, value)})
-    return config
+    words = {word: functools.partial(_model, word, known) for word, known in KNOWN.items()}
+    return config_variants.apply(to_config(), variant, file="configs/lra.py", named=_variant, words=words)
 
 
 def _variant(name: str) -> dict:
@@ -102,43 +97,7 @@ def _variant(name: str) -> dict:
     return {"task": task, "profile": "paper"} | OWN_EVALUATION | sizes | RECIPES[name]
 
 
-def _named(key: str, value: str) -> str:
-    known = {"encoder": ENCODERS, "design": designs.names()}.get(key)
-    if known is not None and value not in known:
-        raise ValueError(choices.unknown(key, value, known))
-    return value
-
-
-def _set(config: config_dict.ConfigDict, values: dict) -> None:
-    for key, value in values.items():
-        group, name = config, key
-        if "." in name:
-            head, name = name.split(".", 1)
-            group = _member(group, head, key)
-        if group is config.options:
-            group[name] = _literal(value) if isinstance(value, str) else value
-            continue
-        _member(group, name, key)
-        kind = group.get_type(name)
-        group[name] = _parsed(value, kind, key) if isinstance(value, str) else value
-
-
-def _literal(text: str):
-    """A number or True/False as such, anything else as text."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-
-
-def _member(group: config_dict.ConfigDict, name: str, key: str):
-    if name not in group:
-        raise ValueError(choices.refusal(f"config.{key} is no option", name, group))
-    return group[name]
-
-
-def _parsed(text: str, kind: type, key: str):
-    try:
-        return {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
-    except (KeyError, ValueError):
-        raise ValueError(f"config.{key}={text!r} must be of type {kind.__name__}") from None
+def _model(word: str, known: Iterable[str], name: str) -> dict:
+    if name not in known:
+        raise ValueError(choices.unknown(word, name, known))
+    return {"model": name}

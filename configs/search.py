@@ -32,7 +32,7 @@ aira_jax/search/settings.py.
 
 from ml_collections import config_dict
 
-from aira_jax import choices
+from aira_jax import choices, config_variants
 from aira_jax.search.settings import Settings, to_config
 
 MAD2 = "NeuralArchitectureSearchMAD2PrimitivesAccuracy"
@@ -117,42 +117,16 @@ AGENTS = {
 
 def get_config(variant: str = "smoke") -> config_dict.ConfigDict:
     """The config of `<variant>[,agent=<name>][,<key>=<value>...]`. Raises ValueError naming what is valid."""
-    name, *options = variant.split(",")
-    config = to_config(Settings())
-    _set(config, _chosen(name, VARIANTS, "variant"))
-    for option in options:
-        key, equals, value = option.partition("=")
-        if not equals:
-            raise ValueError(f"configs/search.py:{variant}: {option!r} must be written key=value")
-        _set(config, _chosen(value, AGENTS, "agent") if key == "agent" else {key: value})
-    return config
+    return config_variants.apply(
+        to_config(Settings()),
+        variant,
+        file="configs/search.py",
+        named=lambda name: _chosen(name, VARIANTS, "variant"),
+        words={"agent": lambda name: _chosen(name, AGENTS, "agent")},
+    )
 
 
 def _chosen(name: str, table: dict, what: str) -> dict:
     if name not in table:
         raise ValueError(choices.refusal(f"configs/search.py has no {what} {name!r}", name, table))
     return table[name]
-
-
-def _set(config: config_dict.ConfigDict, values: dict) -> None:
-    for key, value in values.items():
-        group, name = config, key
-        while "." in name:
-            head, name = name.split(".", 1)
-            group = _member(group, head, key)
-        _member(group, name, key)
-        kind = group.get_type(name)
-        group[name] = _parsed(value, kind, key) if isinstance(value, str) else value
-
-
-def _member(group: config_dict.ConfigDict, name: str, key: str):
-    if name not in group:
-        raise ValueError(choices.refusal(f"config.{key} is no option", name, group))
-    return group[name]
-
-
-def _parsed(text: str, kind: type, key: str):
-    try:
-        return {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
-    except (KeyError, ValueError):
-        raise ValueError(f"config.{key}={text!r} must be of type {kind.__name__}") from None
