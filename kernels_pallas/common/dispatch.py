@@ -20,7 +20,7 @@ import jax
 log = logging.getLogger("kernels_pallas")
 TUNED_PATH = Path(__file__).parent.parent / "tuned.json"
 _interpret = contextvars.ContextVar("kernels_pallas_interpret", default=False)
-_block_sizes = contextvars.ContextVar("kernels_pallas_block_sizes", default=())
+_block_sizes = contextvars.ContextVar("kernels_pallas_block_sizes", default=None)
 
 
 class Impl(enum.StrEnum):
@@ -76,7 +76,7 @@ def interpret_mode():
 
 @contextlib.contextmanager
 def block_sizes(**sizes: int):
-    """Block sizes for implementations that are called by name, before those of the tuned table (for sweeps, tests)."""
+    """Block sizes for implementations called by name, in place of those of the tuned table; without sizes, the defaults."""
     token = _block_sizes.set(tuple(sorted(sizes.items())))
     try:
         yield
@@ -154,6 +154,8 @@ def resolve(op: Op, spec, impl="auto", *, chunk: int | None = None) -> Choice:
     skipped = []
     for candidate in order:
         objection = _objection(op, candidate, spec, where)
+        if candidate.is_pallas and interpreting():
+            objection = "interpret_mode() runs only what is called by name"
         if objection is None:
             tuned = entry is not None and candidate == entry["impl"]
             reason = f"auto on {where}" + (", tuned table" if tuned else "")
@@ -163,11 +165,12 @@ def resolve(op: Op, spec, impl="auto", *, chunk: int | None = None) -> Choice:
     raise ValueError(f"{op.name}: nothing runs {spec} on {where}: " + "; ".join(f"{n}: {w}" for n, w in skipped))
 
 
-def _choice(op: Op, spec, impl: Impl, where: str, chunk, entry, reason: str, blocks=()) -> Choice:
+def _choice(op: Op, spec, impl: Impl, where: str, chunk, entry, reason: str, blocks=None) -> Choice:
     mine = entry if entry and entry["impl"] == impl else None
     if chunk is None and op.default_chunk is not None:
         chunk = mine["chunk"] if mine and mine.get("chunk") else op.default_chunk(spec, impl, where)
-    blocks = blocks or tuple(sorted((mine or {}).get("blocks", {}).items()))
+    if blocks is None:
+        blocks = tuple(sorted((mine or {}).get("blocks", {}).items()))
     choice = Choice(impl, chunk, blocks, reason)
     _log_once(op.name, str(spec), choice)
     return choice

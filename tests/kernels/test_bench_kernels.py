@@ -151,7 +151,7 @@ def test_a_sweep_without_budget_measures_nothing_and_says_so(tmp_path, monkeypat
 
 
 def test_tuned_blocks_reach_the_kernels(monkeypatch):
-    """By name and by auto; a sweep's sizes win over the table's."""
+    """By name and by auto; a sweep's sizes replace the table's, also where the sweep takes the defaults."""
     spec = SsdSpec(1, 64, 2, 16, 1, 16)
     row = {"impl": "pallas_triton", "chunk": 64, "blocks": BEST}
     monkeypatch.setattr(dispatch, "_tuned", lambda stamp: {("ssd", Target.H100.value[0], spec.key()): row})
@@ -162,6 +162,8 @@ def test_tuned_blocks_reach_the_kernels(monkeypatch):
             assert (choice.chunk, stages.num_warps, stages.grad_tile, stages.heads) == (64, 8, 32, 8)
         with dispatch.block_sizes(num_warps=2):
             assert explain("ssd", spec, impl="pallas_triton").blocks == (("num_warps", 2),)
+        with dispatch.block_sizes():
+            assert explain("ssd", spec, impl="pallas_triton").blocks == ()
 
 
 def test_a_reference_implementation_is_never_tuned(tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from kernels_pallas import (
     Impl,
     ScanSpec,
     SsdSpec,
+    cases,
     causal_conv1d,
     causal_conv1d_step,
     explain,
@@ -161,6 +162,14 @@ def test_auto_is_triton_on_a_gpu_and_says_what_it_skipped():
         assert explain("ssd", SPEC).impl is Impl.XLA
 
 
+def test_auto_never_interprets():
+    with device(Target.H100), interpret_mode():
+        choice = explain("ssd", SPEC)
+        assert explain("ssd", SPEC, impl="pallas_triton").impl is Impl.PALLAS_TRITON
+    assert choice.impl is Impl.XLA
+    assert "skipped pallas_triton (interpret_mode() runs only what is called by name)" in choice.reason
+
+
 def test_the_choice_is_logged_once_per_shape(caplog):
     dispatch._log_once.cache_clear()
     with caplog.at_level(logging.INFO, logger="kernels_pallas"):
@@ -239,3 +248,24 @@ def test_selfcheck_passes_a_good_kernel_and_stops_on_a_bad_one(monkeypatch):
     # Another block size, so that the call is traced anew and meets the bad kernel.
     with interpret_mode(), dispatch.block_sizes(tile=32), pytest.raises(ValueError, match=refusal):
         selfcheck(["state_scan"], [spec], impl="pallas_triton")
+
+
+def test_selfcheck_runs_the_kernel_that_will_train(monkeypatch):
+    """With the block sizes that the table has for the real batch, and with D and dt_bias as in the model."""
+    spec, tiles = ScanSpec(4, 3, 2, 16), []
+    row = {"impl": "pallas_triton", "blocks": {"tile": 8}}
+    monkeypatch.setattr(dispatch, "_tuned", lambda stamp: {("state_scan", dispatch.device_kind(), spec.key()): row})
+    good = Scan.__call__
+
+    def noted(self, *args):
+        tiles.append(self.tile)
+        return good(self, *args)
+
+    monkeypatch.setattr(Scan, "__call__", noted)
+    with interpret_mode():
+        assert selfcheck(["state_scan"], [spec], impl="pallas_triton")[0].choice.blocks == (("tile", 8),)
+        assert set(tiles) == {8}
+        seen = []
+        monkeypatch.setattr(cases.Case, "evaluate", lambda self, *_: seen.append(set(self.arrays)) or {})
+        selfcheck(["ssd"], [SPEC], impl="pallas_triton")
+    assert all({"D", "dt_bias", "initial_state"} <= names for names in seen)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from kernels_pallas import SsdSpec, causal_conv1d, cases, ssd, state_scan
+from kernels_pallas import SsdSpec, cases, causal_conv1d, ssd, state_scan
 from kernels_pallas.bench import sweep
 from kernels_pallas.bench.shapes import shape, spec
 from kernels_pallas.common import dispatch
