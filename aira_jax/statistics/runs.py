@@ -7,7 +7,7 @@ import ast
 import enum
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from aira_jax.search import events
 from aira_jax.search.run import RESUMABLE
 from aira_jax.search.settings import flatten
 from aira_jax.statistics.tasks import Setup, TaskFacts, facts
+from aira_jax.tasks import loader
+from aira_jax.tasks.loader import Task
 from lra import globals as lra_globals
 from lra import settings as lra_settings
 from lra.failures import CandidateFault
@@ -76,13 +78,11 @@ class RunRow:
     """
 
     path: str
-    run_id: str
     task: TaskFacts
     task_sha: str
     agent: str
     scaffold: str
     proposer: str
-    llm: str
     seed: int
     profile: str
     choices: Mapping[str, Any]
@@ -93,7 +93,6 @@ class RunRow:
     test: float | None
     repeats: tuple[float, ...]
     best_test: float | None
-    best_test_node: int | None
     best_validation: float | None
     good: int
     tested: int
@@ -101,7 +100,6 @@ class RunRow:
     usd: float | None
     tokens: int
     wall_s: float
-    device_s: float
     steps: tuple[Step, ...]
     warnings: tuple[str, ...]
 
@@ -130,8 +128,8 @@ class RunRow:
         return self.validation - self.test if self.valid and self.validation is not None else None
 
 
-def read(folder: Path) -> RunRow:
-    """The row of a run directory.
+def read(folder: Path, load: Callable[[str], Task] = loader.load) -> RunRow:
+    """The row of a run directory. `load` finds a task by name.
 
     Raises ValueError where no run began, or none that tells its task; events.DamagedLog where its log cannot be read.
     """
@@ -139,14 +137,13 @@ def read(folder: Path) -> RunRow:
     if not any(record["kind"] == events.Kind.RUN_START for record in scan.records):
         raise ValueError("no run began here: its log holds no run_start record")
     view = runview.fold(scan.records, events.Blobs(folder / "blobs"))
-    task, warning = facts(view.start)
+    task, warning = facts(view.start, load)
     about = next((v.node.result["extra"] for v in view.nodes if v.node.result.get("extra")), {})
     data = view.start.get("corpus") or about.get("data") or ""
     surrogate = f"{task.label}: a surrogate for its data ({data}); no score compares with published ones"
     torn = f"its log ends within a record ({len(scan.torn)} bytes left out)" if scan.torn else ""
     submitted = view.submitted
     tested = {id: score.value for id, score in view.tests.scores.items() if _finite(score.value)}
-    best = task.better(tested.values()) if tested else None
     steps = tuple(_step(v, task, view.start["profile"]) for v in view.nodes if v.point)
     spent = view.tree.spent
     return RunRow(
@@ -158,8 +155,7 @@ def read(folder: Path) -> RunRow:
         validation=submitted.node.fitness if submitted else None,
         test=tested.get(submitted.node.id) if submitted else None,
         repeats=_repeats(view),
-        best_test=best,
-        best_test_node=min((id for id, value in tested.items() if value == best), default=None),
+        best_test=task.better(tested.values()) if tested else None,
         best_validation=view.best.node.fitness if view.best else None,
         good=len(view.tree.good),
         tested=len(tested),
@@ -167,7 +163,6 @@ def read(folder: Path) -> RunRow:
         usd=spent.usd,
         tokens=spent.tokens,
         wall_s=spent.wall_s,
-        device_s=spent.device_s,
         steps=tuple(sorted(steps, key=lambda step: step.step)),
         warnings=tuple(filter(None, (warning, torn, about.get("surrogate") and surrogate))),
     )
@@ -176,15 +171,12 @@ def read(folder: Path) -> RunRow:
 def _identity(folder: Path, view: RunView) -> dict[str, Any]:
     """Who ran where, from the run_start record and the config of the last session."""
     start, config = view.start, view.config
-    llm = config.get("llm") or {}
     return {
         "path": str(folder),
-        "run_id": start.get("run_id", ""),
         "task_sha": start.get("task_sha", ""),
         "agent": start["agent"],
         "scaffold": (config.get("policy") or {}).get("name", ""),
-        "proposer": llm.get("backend", ""),
-        "llm": llm.get("model", ""),
+        "proposer": (config.get("llm") or {}).get("backend", ""),
         "seed": start["seed"],
         "profile": start["profile"],
         "choices": {key: value for key, value in flatten(config).items() if not key.startswith(_PLACE)},

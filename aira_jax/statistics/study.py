@@ -5,6 +5,7 @@ study = read(["runs"], Choice(profile="paper"))
 
 import dataclasses
 import enum
+import functools
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ from aira_jax.compose.collect import Skipped, find_runs
 from aira_jax.statistics import runs
 from aira_jax.statistics.runs import RunRow, State
 from aira_jax.statistics.tasks import TaskFacts
+from aira_jax.tasks import loader
 
 
 class Incomplete(enum.StrEnum):
@@ -101,11 +103,14 @@ _MEND = {
 
 def _read_all(folders: Iterable[str | os.PathLike]) -> tuple[list[RunRow], list[Skipped]]:
     rows, skipped = [], []
+    load = functools.cache(loader.load)  # a task's metadata takes longer to read than a short run
     for path in {path.resolve(): path for path in find_runs(folders)}.values():
         try:
-            rows.append(runs.read(path))
-        except (ValueError, OSError, LookupError, TypeError) as error:  # what a malformed record raises
-            skipped.append(Skipped(str(path), f"{type(error).__name__}: {error}".splitlines()[0]))
+            rows.append(runs.read(path, load))
+        except (ValueError, OSError) as error:
+            skipped.append(Skipped(str(path), str(error).partition("\n")[0]))
+        except (LookupError, TypeError, AttributeError) as error:
+            skipped.append(Skipped(str(path), f"a record is malformed ({type(error).__name__}: {error})"))
     return rows, skipped
 
 

@@ -83,9 +83,6 @@ class Summary:
     cells: tuple[Cell, ...]
     agents: tuple[AgentSummary, ...]
 
-    def cell(self, agent: str, task: str) -> Cell | None:
-        return next((c for c in self.cells if (c.agent, c.task.name) == (agent, task)), None)
-
 
 def summarise(study: Study) -> Summary:
     scales = {task.name: _scales(task, study) for task in study.tasks}

@@ -3,11 +3,12 @@
 import dataclasses
 import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aira_jax.statistics.scores import Yardstick
 from aira_jax.tasks import loader
+from aira_jax.tasks.loader import Task
 from lra import designs
 
 _PREFIX = re.compile(r"^(NeuralArchitectureSearch|LongContextReasoning|AutoregressiveLanguageModelling)")
@@ -52,7 +53,7 @@ class TaskFacts:
         return max(values) if self.lower_is_better else min(values)
 
 
-def facts(start: Mapping[str, Any]) -> tuple[TaskFacts, str]:
+def facts(start: Mapping[str, Any], load: Callable[[str], Task] = loader.load) -> tuple[TaskFacts, str]:
     """The task of a run_start record, and a warning ("" for none).
 
     A task without a folder here has what its log says of it, and so no normalised score. Raises ValueError where the
@@ -60,7 +61,7 @@ def facts(start: Mapping[str, Any]) -> tuple[TaskFacts, str]:
     """
     name = start["task"]
     try:
-        task = loader.load(name)
+        task = load(name)
     except loader.UnknownTask as error:
         if not isinstance(start.get("lower_is_better"), bool):
             raise ValueError(f"its log does not say whether lower is better, and {error}") from None

@@ -6,6 +6,7 @@ from study_runs import Node
 
 from aira_jax.statistics import study
 from aira_jax.statistics.study import Choice, Incomplete
+from aira_jax.tasks import loader
 
 GOOD = [Node(0.4, 0.4)]
 
@@ -34,6 +35,23 @@ def test_a_run_that_cannot_be_read_is_named_and_the_others_count(tmp_path):
     (skipped,) = found.skipped
     assert skipped.path == str(bad)
     assert "line 1" in skipped.reason
+
+
+@pytest.mark.parametrize("start", [{"config": "x"}, {"profile": None}])
+def test_a_run_with_a_malformed_record_is_named_and_the_others_count(tmp_path, start):
+    study_runs.write(tmp_path, GOOD)
+    study_runs.write(tmp_path, GOOD, seed=1, **start)
+    (skipped,) = study.read([tmp_path]).skipped
+    assert "a record is malformed" in skipped.reason
+
+
+def test_a_task_is_read_once_however_many_runs_it_has(tmp_path, monkeypatch):
+    for seed in range(3):
+        study_runs.write(tmp_path, GOOD, seed=seed)
+    loaded, load = [], loader.load
+    monkeypatch.setattr(loader, "load", lambda name: loaded.append(name) or load(name))
+    study.read([tmp_path])
+    assert loaded == [study_runs.LISTOPS]
 
 
 def test_when_no_run_can_be_read_every_reason_is_told(tmp_path):
