@@ -24,6 +24,7 @@ NUMBERS = "statistics.json"
 MARKDOWN = "tables.md"
 TABLES, PLOTS = "tables", "plots"
 ONLY_FILES = ("steps",)  # tables that a page is too short for
+FOLD = 40  # rows; a longer table is opened by a click
 
 _ALTERNATIVES = {
     "figure_8_best_test": "Mean of the best test score found, per agent and task",
@@ -122,6 +123,7 @@ def render(
         claim=_claim(_takeaways(summary, contrasts)),
         intervals=tables.intervals(summary),
         source=SOURCE,
+        fold=FOLD,
         style=css,
         policy=page_frame.policy(css),
     )

@@ -58,7 +58,7 @@ def valid_runs(summary: Summary) -> Figure | None:
     """Figure 9: rate of valid submissions, mean over tasks."""
     figure, axes = _panel(len(summary.agents))
     _intervals(axes, summary, {a.agent: a.vsr for a in summary.agents}, _told_percent)
-    axes.set(title="Valid submission rate, mean over tasks", xlabel="percent of runs", xlim=(-0.03, 1.22))
+    axes.set(title="Valid submission rate, mean over tasks", xlabel="percent of runs", xlim=(-0.03, 1.03))
     axes.set_xticks(np.linspace(0, 1, 6), labels=[f"{p}" for p in range(0, 101, 20)])
     return figure
 

@@ -186,6 +186,16 @@ def test_the_ends_of_the_scale_stand_beside_every_normalised_score(tmp_path):
     assert (row["worst"], row["worst_observed"], row["sota"], row["sota_literature"]) == (0.10, 0.3, 0.6379, 0.6314)
 
 
+def test_long_tables_are_folded(written, monkeypatch):
+    summed, found, *_ = written
+    shown = [table for table in tables.of(summed, found) if table.name in ("agents", "scores", "runs")]
+    monkeypatch.setattr(statistics, "FOLD", 3)
+    assert "<summary>Scores per agent and task: 5 rows</summary>" in (
+        page := statistics.render(summed, found, shown, {})
+    )
+    assert "<summary>Agents:" not in page
+
+
 TABLE = Table(
     "t",
     "Title",
