@@ -7,6 +7,7 @@ assignment wins. This module imports no array library.
 import ast
 import math
 import operator
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -76,6 +77,8 @@ def parse(source: str) -> ast.Module:
         raise CandidateFault(Kind.SYNTAX, f"{where}: {error.msg}{line}", line=error.lineno) from error
     except ValueError as error:  # a null byte
         raise CandidateFault(Kind.SYNTAX, f"the file is no text: {error}") from error
+    except (RecursionError, MemoryError) as error:
+        raise CandidateFault(Kind.SYNTAX, "an expression is nested too deeply for Python's parser") from error
 
 
 def _assignments(tree: ast.Module) -> Iterator[tuple[str, ast.expr, int]]:
@@ -106,11 +109,15 @@ class _Reader:
     def take(self, name: str, value: ast.expr, line: int) -> None:
         try:
             self.found[name] = Found(name, _typed(self._number(value), _KEYS[name]), line)
+        except RecursionError:
+            self.problems.append(f"line {line}: the value of {name} is nested too deeply; {_READABLE}")
         except _Unreadable as error:
             self.problems.append(f"line {line}: {self.lines[line - 1].strip()!r}: {error}")
 
     def _number(self, node: ast.expr) -> float:
         match node:
+            case ast.Constant(value=value) if type(value) is int and abs(value) > sys.float_info.max:
+                raise _Unreadable("the value is too large")
             case ast.Constant(value=value) if type(value) in (int, float):
                 return value
             case ast.Constant(value=value):

@@ -75,6 +75,8 @@ def test_equal_aliases_agree():
         ("EMB_DIM = 10000000 // 100000", ["operands above 1e+06"]),
         ("EMB_DIM = 1 / 0", ["division by zero"]),
         ("BATCH_SIZE = 1e999", ["not finite"]),
+        (f"BATCH_SIZE = {10**400}", ["too large"]),
+        (f"LR = {' + '.join(['1e-9'] * 1500)}", ["LR", "nested too deeply"]),
         ("WEIGHT_DECAY = 0.5", ["or 0"]),
     ],
 )
@@ -122,6 +124,13 @@ def test_globals_stand_on_top_of_the_profile():
 
 def test_a_file_that_raises_on_import_is_still_readable():
     assert read("LR = 1e-3\nraise SystemExit(3)")[0].learning_rate == 1e-3
+
+
+@pytest.mark.parametrize("value", ["-" * 100_000 + "1", " + ".join(["1"] * 20_000)])
+def test_what_is_too_deep_for_the_parser_is_a_fault_of_the_file(value):
+    with pytest.raises(CandidateFault, match="nested too deeply") as found:
+        read(f"x = {value}")
+    assert found.value.kind is Kind.SYNTAX
 
 
 def test_syntax_errors_name_line_and_column():
