@@ -21,6 +21,7 @@ from typing import Any
 
 MARKER = "--- EVALUATION RESULT ---"
 RESULT_BYTES = 4 * 2**20
+RESULT_DEPTH = 32  # a program may nest its result deeper than our functions can follow
 RESULT_BLOCK = re.compile(rf"{MARKER}\s*(\{{[\s\S]*?\}})")
 
 
@@ -267,7 +268,13 @@ def read_result(path: Path) -> dict[str, Any] | None:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+    return value if isinstance(value, dict) and _is_flatter_than(value, RESULT_DEPTH) else None
+
+
+def _is_flatter_than(value: Any, depth: int) -> bool:
+    """Whether fewer than `depth` JSON containers lie within each other; the recursion ends there."""
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return depth > 0 and all(_is_flatter_than(item, depth - 1) for item in items if isinstance(item, dict | list))
 
 
 def printed_value(output: str, metric: str) -> float | None:

@@ -1,6 +1,8 @@
 """The trusted half of a LRA evaluation: it believes predictions only, and only well-formed ones."""
 
+import io
 import json
+import pickle
 import subprocess
 import sys
 
@@ -87,7 +89,8 @@ def test_the_result_tells_data_rows_settings_and_what_was_beaten(prepared, produ
         (lambda x: x[:-1], "shape"),
         (lambda x: x[:, :-1], "shape"),
         (lambda x: x.astype(np.int32), "shape"),
-        (lambda x: x.astype(object), "exit"),
+        (lambda x: x.astype(object), "shape"),
+        (lambda x: x.T, "shape"),
         (lambda x: np.where(np.arange(len(x))[:, None] == 3, np.nan, x), "nan"),
         (lambda x: np.where(np.arange(len(x))[:, None] == 3, -np.inf, x), "nan"),
     ],
@@ -98,10 +101,42 @@ def test_answers_of_another_form_are_the_candidates_failure(prepared, product, s
     assert (code, result["value"], result["failure_class"]) == (3, None, failure)
 
 
-def test_no_answers_or_bytes_that_are_no_array_are_the_candidates_failure(prepared, product):
+def test_no_answers_are_the_candidates_failure(prepared, product):
     assert score(prepared, product)[1]["failure_class"] == "exit"
-    (product / "predictions.npy").write_bytes(b"\x93NUMPY nonsense")
-    assert score(prepared, product)[1]["failure_class"] == "exit"
+
+
+def claiming(shape):
+    """A .npy file of a few bytes whose header promises `shape`."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    return file.getvalue()
+
+
+def archive():
+    file = io.BytesIO()
+    np.savez(file, np.zeros((ROWS, listops.CLASSES), np.float32))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93NUMPY nonsense",
+        b"\x93NUMPY\x01\x00\x40\x1f" + b"(" * 8000,
+        b"PK\x03\x04 no archive",
+        archive(),
+        claiming((10**12, listops.CLASSES)),
+        claiming((10**30,)),
+        pickle.dumps("a surprise"),
+    ],
+    ids=["empty", "torn", "nested", "torn archive", "archive", "huge", "beyond an index", "pickle"],
+)
+def test_hostile_bytes_in_place_of_answers_are_the_candidates_failure_too(prepared, product, content):
+    """None is parsed: numpy.load answers some with MemoryError, some with objects that are no array."""
+    (product / "predictions.npy").write_bytes(content)
+    code, result = score(prepared, product)
+    assert (code, result["value"], result["failure_class"]) == (3, None, "shape")
 
 
 def test_what_a_fit_claims_about_itself_counts_only_in_the_right_type(prepared, product):
@@ -111,6 +146,18 @@ def test_what_a_fit_claims_about_itself_counts_only_in_the_right_type(prepared, 
     result = score(prepared, product)[1]
     assert (result["value"], result["n_params"], result["train_s"]) == (0.001, None, 2.5)
     assert (result["curve"], result["extra"]["fit"]) == ([], {})
+
+
+@pytest.mark.parametrize(
+    "claim",
+    ['{"curve": [[1, 1' + "0" * 400 + "]]}", '{"curve": [[1, NaN]]}', '{"extra": ' + '{"a":' * 700 + "1" + "}" * 701],
+    ids=["huge", "not a number", "deep"],
+)
+def test_claims_that_nobody_could_print_or_draw_are_dropped(prepared, product, claim):
+    np.save(product / "predictions.npy", answers(prepared, ROWS))
+    (product / "fit.json").write_text(claim)
+    code, result = score(prepared, product)
+    assert (code, result["value"], result["curve"], result["extra"]["fit"]) == (0, 1.0, [], {})
 
 
 def test_the_score_needs_neither_jax_nor_the_candidates_code(prepared, product):
