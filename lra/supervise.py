@@ -1,6 +1,7 @@
 """Trains in a process of its own: candidate code never runs here, and whatever it does becomes one classed outcome.
 
-The child leads its own process group; it is killed when it passes the time limit or its resident memory the limit.
+The child leads its own process group; it is killed when it passes the time limit or its resident memory the limit. It
+sees an allow-list of the environment. That is no sandbox: it reads files as this user (see aira_jax.sandbox).
 This module does not import jax.
 """
 
@@ -12,11 +13,13 @@ import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from aira_jax.sandbox.environment import allowed
 from lra.failures import CandidateFault, Kind
 from lra.job import Job
 
@@ -25,6 +28,7 @@ POLL_S = 0.5
 GRACE_S = 30.0  # beyond the time limit, which the child itself keeps between updates
 FAILURE = "failure.json"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_OF_PYTHON = ("PYTHONNOUSERSITE", "PYTHONDONTWRITEBYTECODE")  # empty = unset: packages are found as by the parent
 _DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
@@ -82,9 +86,11 @@ class _Child:
         return self._judged(process.returncode)
 
     def _environment(self) -> dict[str, str]:
+        """What candidate code may see of this process's environment: an allow-list, so no key of an API is in it."""
         root = Path(__file__).resolve().parents[1]
         paths = [os.fspath(root), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        extra = {"PYTHONPATH": os.pathsep.join(paths), **{name: os.environ.get(name, "") for name in _OF_PYTHON}}
+        environment = allowed(os.environ, extra, home=Path.home(), tmp=Path(tempfile.gettempdir()))
         if self.job.deterministic:
             environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {_DETERMINISTIC}".strip()
         return environment
@@ -103,8 +109,10 @@ class _Child:
                         selector.unregister(key.fileobj)
                 if self.killed is None:
                     self._watch(process, time.monotonic() - started)
-                if process.poll() is not None and self.killed is not None:
-                    return
+                if process.poll() is not None:
+                    _kill_group(process)  # what it started may hold the pipes open
+                    if self.killed is not None:
+                        return
 
     def _receive(self, line: str) -> None:
         message = json.loads(line)

@@ -4,8 +4,14 @@
     python scripts/lra_train.py --config=configs/lra.py:listops,encoder=transformer --data=DIR --workdir=W
 
 A workdir that holds a run with other settings, another model.py or other data is refused; the keys that differ are
-listed. The last line printed is one JSON object: task, validation_accuracy, test_accuracy (null without labelled test
-rows), steps, params, steps_per_s, tokens_per_s, peak_memory_bytes. The rest is in W/report.json and W/plots.
+listed. --config.configurable=true lets the numbers at the top of model.py (LR, SEQ_LEN, ...) replace the profile's.
+
+The last line printed is one JSON object: task, validation_accuracy, test_accuracy (null without labelled test rows),
+steps, params, steps_per_s, tokens_per_s, peak_memory_bytes. The rest is in W/report.json and W/plots.
+
+This is for your own experiments: model.py runs as you do, next to the labels of --data. Its process gets no API keys
+from the environment, but it is no sandbox. Scores that count come from the task's evaluate.py (python -m lra.evaluate),
+which hides the labels of the split that it scores.
 
 Exit codes: 0 scored, 1 defect, 2 bad input, 3 the model failed (class and mend on stderr and in W/failure.json),
 130 interrupted (saved; run again to continue).
@@ -24,7 +30,7 @@ from lra.failures import CandidateFault
 CONFIG = config_flag.define(Path(__file__).parents[1] / "configs" / "lra.py")
 MODEL = flags.DEFINE_string("model", None, "A model.py by path, a design or an encoder by name.")
 TASK = flags.DEFINE_string("task", None, "listops, text, retrieval, recall or needle.")
-PROFILE = flags.DEFINE_string("profile", None, "smoke or paper.")
+PROFILE = flags.DEFINE_string("profile", None, "smoke or paper; recall and needle also length-1024 to length-8192.")
 DATA = flags.DEFINE_string("data", None, "Folder written by scripts/lra_data.py.")
 WORKDIR = flags.DEFINE_string("workdir", "runs/lra", "Folder of the run.")
 CHECK = flags.DEFINE_bool("check", False, "Stop before the first update: contract, shapes, memory.")
