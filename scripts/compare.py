@@ -14,7 +14,7 @@ import sys
 from absl import flags
 
 from aira_jax import cli
-from aira_jax.compose import collect, compare, confirm
+from aira_jax.compose import collect, compare, confirm, plain
 
 _A = flags.DEFINE_list("runs_a", None, "Runs of the first arm: run folders, or folders that hold some.", required=True)
 _B = flags.DEFINE_list("runs_b", None, "Runs of the second arm.", required=True)
@@ -31,7 +31,7 @@ def main(argv):
     compared = compare.compare(*arms)
     again = _again(arms) if _CONFIRM.value else None
     if _JSON.value:
-        print(json.dumps({**compared.to_json(), "confirmed": again}))
+        print(json.dumps(plain.finite({**compared.to_json(), "confirmed": again})))
         return
     print(compared.to_text())
     for name, found in (again or {}).items():

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from aira_jax import choices
-from aira_jax.compose import measuring, ranking
+from aira_jax.compose import measuring, plain, ranking
 from aira_jax.compose import provenance as provenance_lib
 from aira_jax.compose.collect import Row
 from aira_jax.compose.measuring import Scored
@@ -70,7 +70,7 @@ class Halving:
         ]
         told = {"winner": self.winner.pattern.canonical(), "rungs": rungs}
         agreements = list(map(dataclasses.asdict, self.agreements))
-        return _finite({**told, "agreements": agreements, "provenance": self.provenance})
+        return plain.finite({**told, "agreements": agreements, "provenance": self.provenance})
 
     def to_text(self) -> str:
         """For a terminal."""
@@ -180,11 +180,3 @@ def _told(a: Agreement) -> str:
         return f"{a.cheaper} against {a.dearer}: {a.note}"
     told = f"{a.cheaper} against {a.dearer} over {a.patterns} patterns: Spearman {a.spearman}, Kendall {a.kendall}"
     return f"{told}, top-{a.k} overlap {a.top_overlap}" + (f"; {a.note}" if a.note else "")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
