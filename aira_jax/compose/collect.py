@@ -177,15 +177,19 @@ def collect(folders: Iterable[str | os.PathLike]) -> Collection:
 
 def find_runs(folders: Iterable[str | os.PathLike]) -> list[Path]:
     """Every run directory in or below `folders`, each once. Hidden folders (work directories) are passed over."""
-    found: dict[Path, None] = {}
-    for folder in map(Path, folders):
+    found: dict[Path, Path] = {}
+    for name in folders:
+        if not os.fspath(name).strip():
+            raise ValueError("a folder of runs has no name: is there a comma too many?")
+        folder = Path(name)
         if not folder.is_dir():
             raise ValueError(f"{folder} is no folder: name a run directory, or a folder that holds some")
         here = sorted(path.parent for path in folder.rglob(LOG) if not _hidden(path.relative_to(folder)))
         if not here:
             raise ValueError(f"{folder} holds no run (no {LOG} in it or below): start one with scripts/search.py")
-        found.update(dict.fromkeys(here))
-    return list(found)
+        for path in here:
+            found.setdefault(path.resolve(), path)
+    return list(found.values())
 
 
 def _hidden(path: Path) -> bool:

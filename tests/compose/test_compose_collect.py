@@ -61,6 +61,19 @@ def test_a_run_named_twice_counts_once(tmp_path):
     assert len(collect.collect([tmp_path, tmp_path]).rows) == len(collect.collect([folder]).rows) == 1
 
 
+def test_a_run_named_in_two_ways_counts_once(tmp_path, monkeypatch):
+    folder = run_logs.write(tmp_path / "runs", [(pattern("A"), 0.5)])
+    monkeypatch.chdir(tmp_path)
+    assert collect.find_runs(["runs", tmp_path / "runs", folder]) == [folder.relative_to(tmp_path)]
+
+
+def test_a_folder_without_a_name_is_not_the_folder_we_stand_in(tmp_path, monkeypatch):
+    run_logs.write(tmp_path / "runs", [(pattern("A"), 0.5)])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="a folder of runs has no name"):
+        collect.collect(["runs", ""])
+
+
 def test_the_table_reads_back_and_does_not_depend_on_the_order_of_the_runs(tmp_path):
     for seed in range(3):
         run_logs.write(tmp_path / "runs", [(pattern("A" * n), n / 10, {0: n / 9}) for n in range(1, 4)], seed=seed)
