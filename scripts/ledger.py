@@ -23,8 +23,9 @@ _NOTE = flags.DEFINE_multi_string("note", [], "A line for the top of the table, 
 
 def main(argv):
     del argv
-    found = ledger.from_runs([Path(folder) for folder in _RUNS.value], _PROFILE.value)
-    found = dataclasses.replace(found, notes=(*found.notes, *_NOTE.value))
+    found = ledger.from_runs(_RUNS.value, _PROFILE.value)
+    own = (line for note in _NOTE.value for line in note.splitlines())
+    found = dataclasses.replace(found, notes=(*found.notes, *own))
     write_atomically(Path(_OUT.value), found.to_csv().encode())
     print(f"{len(found.lines)} patterns at {found.preset}, best {found.lines[0].accuracy:.4f} {found.lines[0].pattern}")
     print(_OUT.value)

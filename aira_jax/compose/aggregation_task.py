@@ -93,7 +93,7 @@ def _parsed(argv: Sequence[str] | None) -> tuple[preparation.Arguments, list[str
     parser.add_argument("--runs", default="")
     own, rest = parser.parse_known_args(argv)
     arguments = preparation.parse(rest, profiles=PROFILES)
-    return arguments, [place for place in own.runs.split(",") if place]
+    return arguments, own.runs.split(",") if own.runs else []
 
 
 def _ledger(folder: Path, raw: Path | None = None, runs: Sequence[str] = ()) -> "Ledger":
@@ -152,6 +152,7 @@ def _score(folder: Path, arguments: Arguments, submission: Submission) -> Score:
     require_one_stage(arguments)
     ledger, seed = _mounted(folder, arguments)
     from aira_jax.compose import ledger as ledgers
+    from aira_jax.proxies.result import TaskStatus
 
     train = functools.partial(_train, profile=arguments.profile, data_seed=seed, seed=arguments.seed)
     baseline = scaled_submission.closest(ledgers.statistical_base(ledger))
@@ -160,8 +161,8 @@ def _score(folder: Path, arguments: Arguments, submission: Submission) -> Score:
     reference = train(baseline.scaled, split=arguments.split)
     compared = {
         "submission": _told(submission),
-        "baseline": _told(baseline) | {"accuracy": reference.score},
-        "gain": result.score - reference.score,
+        "baseline": _told(baseline) | {"accuracy": reference.score, "status": reference.status.value},
+        "gain": result.score - reference.score if reference.status is TaskStatus.OK else None,
         "ledger_preset": ledger.preset,
     }
     return dataclasses.replace(score, extra={**score.extra, **compared})

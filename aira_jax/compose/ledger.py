@@ -4,7 +4,7 @@
     pattern,accuracy,loss,evaluations,proposals,agents
     2A-3M-A-3M-2A-M-4A,0.429297,1.627114,1,2,greedy-control.evolution
 
-Best first. The patterns are canonical; all scores are of one task and one preset, on validation rows.
+Best first, every pattern once and canonical; all scores are of one task and one preset, on validation rows.
 """
 
 import csv
@@ -15,7 +15,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from aira_jax import patterns
+from aira_jax import choices, patterns
 from aira_jax.compose import aggregate, collect, kmeans, ranking, rounding, voters
 from aira_jax.compose.aggregate import Outcome
 from aira_jax.compose.chain import CLUSTERS, FEW
@@ -71,20 +71,27 @@ class Ledger:
         return voters.rank(found, [line.accuracy for line in self.lines], presets=[self.preset] * len(found))
 
 
-def from_runs(folders: Sequence[Path], preset: str = "") -> Ledger:
+def from_runs(folders: Sequence[str | Path], preset: str = "") -> Ledger:
     """The ledger of all runs on MAD with attention and MLP in or below `folders`; `preset` "": the only one there is.
 
     Raises ValueError where there is none, or scores of several presets.
     """
     collection = collect.collect(folders)
-    rows = [row for row in collection.rows if row.task == TASK and row.layers == LAYERS and preset in ("", row.preset)]
+    mine = [row for row in collection.rows if row.task == TASK and row.layers == LAYERS]
+    known = sorted({row.preset for row in mine})
+    if preset and known and preset not in known:
+        raise ValueError(choices.unknown(f"profile of {TASK} in these runs", preset, known))
+    rows = [row for row in mine if preset in ("", row.preset)]
     found = ranking.entries(rows, ranking.Score.VALIDATION)
     if not found:
         reasons = "".join(f"\n    {run.path}: {run.reason}" for run in collection.skipped)
         raise ValueError(f"no score of {TASK} in {', '.join(map(str, folders))}: run scripts/search.py first{reasons}")
     presets = sorted({entry.preset for entry in found})
     if len(presets) > 1:
-        raise ValueError(f"scores of several presets ({', '.join(presets)}) make no ledger: add --profile={presets[0]}")
+        raise ValueError(
+            f"scores of several presets ({', '.join(presets)}) make no ledger: make a table of one of them with "
+            f"scripts/ledger.py --profile={presets[0]}"
+        )
     lines = tuple(
         Line(patterns.parse(e.pattern), e.score, e.loss, e.evaluations, e.proposals, " ".join(e.agents)) for e in found
     )
@@ -95,7 +102,10 @@ def from_runs(folders: Sequence[Path], preset: str = "") -> Ledger:
 
 def read(path: Path) -> Ledger:
     """A table that `to_csv` wrote. Raises ValueError that names the line and what is wrong with it."""
-    text = path.read_text(encoding="utf-8").splitlines()
+    try:
+        text = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: byte {error.start} is not UTF-8: name a table of scripts/ledger.py") from error
     notes = [line[1:].strip() for line in itertools.takewhile(lambda line: line.startswith("#"), text)]
     preset = next((note.partition(":")[2].strip() for note in notes if note.startswith("preset:")), "")
     if not preset:
@@ -104,7 +114,13 @@ def read(path: Path) -> Ledger:
     if tuple(header) != COLUMNS or not rows:
         raise ValueError(f"{path} line {len(notes) + 1}: the columns must be {','.join(COLUMNS)}, with rows below")
     lines = tuple(_line(path, number, row) for number, row in enumerate(rows, len(notes) + 2))
-    return Ledger(preset, lines, tuple(note for note in notes if not note.startswith("preset:")))
+    numbers: dict[Pattern, int] = {}
+    for number, line in enumerate(lines, len(notes) + 2):
+        first = numbers.setdefault(line.pattern, number)
+        if first != number:
+            raise ValueError(f"{path} line {number}: {line.pattern} stands in line {first} already: keep one of them")
+    best_first = tuple(sorted(lines, key=lambda line: -line.accuracy))
+    return Ledger(preset, best_first, tuple(note for note in notes if not note.startswith("preset:")))
 
 
 def _line(path: Path, number: int, row: Sequence[str]) -> Line:

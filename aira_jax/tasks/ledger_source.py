@@ -59,7 +59,9 @@ def choose(kind: str = KIND, raw: Path | None = None) -> Choice:
 
 def of(places: list[str], *, where: str) -> Choice:
     """The ledger in these places; `where` names in an error who named them."""
-    paths = tuple(Path(place.strip()).absolute() for place in places)
+    paths = tuple(Path(place.strip()).absolute() for place in places if place.strip())
+    if not paths:
+        raise ValueError(f"{where}: names nothing; name run directories or a table of scripts/ledger.py")
     for path in paths:
         if not path.exists():
             raise ValueError(f"{where}: {path} does not exist; name run directories or a table of scripts/ledger.py")

@@ -158,7 +158,11 @@ def test_the_ledger_is_a_table_or_runs_else_raw_data_else_built_in(tmp_path, mon
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [("absent", "absent does not exist"), ("{table},{table}", "is a table, which stands alone")],
+    [
+        ("absent", "absent does not exist"),
+        ("{table},{table}", "is a table, which stands alone"),
+        (" ,", "names nothing"),
+    ],
 )
 def test_a_wrong_place_is_named(tmp_path, monkeypatch, value, message):
     (tmp_path / "t.csv").write_text("")
@@ -223,6 +227,8 @@ def test_runs_that_hold_no_ledger_end_with_exit_2(tmp_path, capsys):
     flags = [f"--global-shared-data-dir={tmp_path}", f"--agent-data-mount-dir={tmp_path / 'mount'}"]
     assert aggregation_task.prepare(FOLDER, [*flags, "--runs=absent"]) == 2
     assert "--runs" in capsys.readouterr().err
+    assert aggregation_task.prepare(FOLDER, [*flags, "--runs=,"]) == 2
+    assert "--runs: names nothing" in capsys.readouterr().err
 
 
 def test_the_score_stands_beside_that_of_the_statistical_answer(tmp_path, trained):
@@ -243,6 +249,16 @@ def test_the_statistical_answer_gains_nothing_and_is_trained_once(tmp_path, trai
     assert (code, result["extra"]["gain"]) == (0, 0.0)
     assert len({layers for _, layers in trained}) == 1
     assert len(trained) == 6
+
+
+def test_nothing_is_gained_over_an_answer_whose_training_failed(tmp_path, monkeypatch):
+    monkeypatch.setenv("AIRA_JAX_CACHE", str(tmp_path / "cache"))
+    answer = parse((FOLDER / "gold_submission.csv").read_bytes()).scaled.layers
+    good = TaskScore(0.5, 0.5, 1.0)
+    fake_training.install(monkeypatch, lambda task, layers: fake_training.DIVERGED if layers == answer else good)
+    code, result = evaluate(tmp_path, "A-M,prefix")
+    assert (code, result["value"], result["extra"]["gain"]) == (0, 0.5, None)
+    assert result["extra"]["baseline"]["status"] == "diverged"
 
 
 def test_validation_and_test_rows_are_drawn_from_seeds_of_their_own(tmp_path, trained, monkeypatch):

@@ -1,5 +1,6 @@
 """The ledger of searches: from runs to a table and back, and what votes make of it."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -46,8 +47,10 @@ def test_presets_do_not_mix_and_other_tasks_do_not_count(tmp_path):
     with pytest.raises(ValueError, match=r"several presets \(demo, smoke\).*--profile=demo"):
         ledger.from_runs([tmp_path])
     assert len(ledger.from_runs([tmp_path], "demo").lines) == 3
-    with pytest.raises(ValueError, match="no score of NeuralArchitectureSearchMAD2PrimitivesAccuracy"):
+    with pytest.raises(ValueError, match=r"unknown profile of NeuralArchitectureSearchMAD2.*valid: demo, smoke"):
         ledger.from_runs([tmp_path], "paper")
+    with pytest.raises(ValueError, match="no score of NeuralArchitectureSearchMAD2PrimitivesAccuracy"):
+        ledger.from_runs([tmp_path / run_logs.MAD3])
 
 
 @pytest.mark.parametrize(
@@ -59,6 +62,7 @@ def test_presets_do_not_mix_and_other_tasks_do_not_count(tmp_path):
         (("0.500000", "much"), "line 5: could not convert"),
         (("0.500000,", ""), "line 5: not enough values"),
         (("2A-M-2A-M", "2A-M-2A"), "line 5: 16 layers required, got 15"),
+        ((parse("8(M-A)").canonical(), parse("8(A-M)").canonical()), "line 7: .* stands in line 6 already"),
     ],
 )
 def test_a_damaged_table_is_refused_with_its_line(tmp_path, change, message):
@@ -69,6 +73,20 @@ def test_a_damaged_table_is_refused_with_its_line(tmp_path, change, message):
     with pytest.raises(ValueError, match=message) as caught:
         ledger.read(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_table_in_another_order_is_read_best_first(tmp_path):
+    run_logs.write(tmp_path / "runs", STEPS)
+    found, path = ledger.from_runs([tmp_path / "runs"]), tmp_path / "ledger.csv"
+    path.write_text(dataclasses.replace(found, lines=found.lines[::-1]).to_csv())
+    assert ledger.read(path) == found
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    path = tmp_path / "ledger.csv"
+    path.write_bytes(b"# preset: demo\n\xd7")
+    with pytest.raises(ValueError, match=r"ledger.csv: byte 15 is not UTF-8"):
+        ledger.read(path)
 
 
 def test_the_built_in_ledger_and_the_answer_that_comes_with_it():
@@ -108,9 +126,9 @@ def script(*flags, cwd):
 
 def test_the_script_writes_the_table_and_names_a_missing_folder(tmp_path):
     run_logs.write(tmp_path / "runs", STEPS)
-    done = script("--runs=runs", "--out=out.csv", "--note=made for a test", cwd=tmp_path)
+    done = script("--runs=runs", "--out=out.csv", "--note=two\nlines", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert ledger.read(tmp_path / "out.csv").notes[-1] == "made for a test"
+    assert ledger.read(tmp_path / "out.csv").notes[-2:] == ("two", "lines")
     missing = script("--runs=absent", cwd=tmp_path)
     assert missing.returncode == 2
     assert "absent" in missing.stderr
