@@ -21,6 +21,7 @@ VARIABLE = "AIRA_JAX_LRA"
 BUILTIN = "builtin"
 STAND_IN_PROFILES = ("smoke",)
 TASKS = {"imdb": "text", "aan": "retrieval", "prose": "needle"}
+_SECRET = ("aclImdb", "imdb_*", "aan_*", "new_aan_pairs.*", "needle.txt*", *TASKS.values())
 _COMMANDS = {
     "imdb": "python scripts/lra_data.py --task=text --aclimdb=FOLDER --out=DIR/text",
     "aan": "python scripts/lra_data.py --task=retrieval --aan=FOLDER --out=DIR/retrieval",
@@ -32,13 +33,19 @@ _COMMANDS = {
 class Choice:
     """Raw data of one kind. `files` are what is read; `flags` are those of scripts/lra_data.py that read them.
 
-    No files: generated stand-ins. `store`: files[0] is a prepared data set.
+    No files: generated stand-ins. `store`: files[0] is a prepared data set. `folder` is where they were found.
     """
 
     kind: str
     files: tuple[Path, ...] = ()
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     store: bool = False
+    folder: Path | None = None
+
+    @property
+    def secret(self) -> tuple[Path, ...]:
+        """What tells labels: all kinds in the folder, for a kind that was passed over holds the same rows."""
+        return tuple(sorted(path for pattern in _SECRET for path in self.folder.glob(pattern))) if self.folder else ()
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -70,7 +77,7 @@ def choose(kind: str, raw: Path | None = None) -> Choice:
         return Choice(kind)
     folder = Path(named).absolute() if named else Path(raw).absolute() / "lra"
     found = _READERS[kind](folder) if folder.is_dir() else None
-    return found or Choice(kind)
+    return dataclasses.replace(found or Choice(kind), folder=folder)
 
 
 def _imdb(folder: Path) -> Choice | None:

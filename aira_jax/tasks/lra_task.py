@@ -133,7 +133,7 @@ def _fit(task: Task, arguments: Arguments, candidate: Candidate, data: Path) -> 
         artifact=MODEL,
         files={MODEL: candidate.source},
         data=[path for path in folders if path not in secret],
-        hidden=[*secret, *(choice.files if choice else ()), *([arguments.data_dir] if _is_store(arguments) else [])],
+        hidden=[*secret, *(choice.secret if choice else ()), *([arguments.data_dir] if _is_store(arguments) else [])],
         limit_s=arguments.time_limit_s or float(limits["fit_s"]),
         memory_gb=float(limits["memory_gb"]),
     )

@@ -49,10 +49,12 @@ def choose(corpus: str, raw: Path | None = None) -> Choice:
 
 
 def files(choice: Choice) -> tuple[Path, ...]:
-    """Files and folders that are read: candidate code must not reach them, since they hold labels."""
+    """Files and folders that candidate code must not reach, since they hold labels: what is read, and its like."""
     if isinstance(choice, Joined):
         return tuple(path for part in choice.choices for path in files(part))
-    if isinstance(choice, lra_source.Choice | ledger_source.Choice):
+    if isinstance(choice, lra_source.Choice):
+        return choice.secret
+    if isinstance(choice, ledger_source.Choice):
         return choice.files
     return tuple(path for path in (choice.path,) if path is not None)
 
