@@ -34,6 +34,7 @@ class Node:
     files: dict = dataclasses.field(default_factory=lambda: {"model.py": "x = 1\n"})
     settings: dict | None = None
     extra: dict = dataclasses.field(default_factory=dict)
+    usd: float | None = 0.5
 
 
 def write_tasks(folder: Path) -> Path:
@@ -132,7 +133,7 @@ def write(
 def _step(log, id, node):
     log.append(Kind.ACTION, node=id, operator="draft", parents=[], meta={}, rng=[0, 0, id], committed_upto=id - 1)
     usage = {"input": 100, "output": 10}
-    log.append(Kind.LLM_RESULT, node=id, role="propose", attempt=0, text="", usage=usage, usd=0.5, error=None)
+    log.append(Kind.LLM_RESULT, node=id, role="propose", attempt=0, text="", usage=usage, usd=node.usd, error=None)
     files = {path: log.store(text) for path, text in node.files.items()}
     log.append(Kind.CANDIDATE, node=id, plan=node.plan, files=files, sha=str(id), edit_mode="full", parse_error=None,
                duplicate_of=None)  # fmt: skip

@@ -32,6 +32,7 @@ def test_the_rate_of_an_agent_is_the_mean_of_its_tasks():
 def test_the_interquartile_mean_cuts_a_quarter_at_either_end():
     assert bootstrap.iqm([0, 0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.9]) == pytest.approx(0.25)
     assert bootstrap.iqm([5, 1, 3]) == pytest.approx(3)  # too few to cut
+    assert bootstrap.iqm([0, 0, 0, 1, 5, 6, 100]) == pytest.approx(2.4)  # one of seven at either end
     assert bootstrap.iqm([[9, 1, 2, 3, np.nan]]) == pytest.approx([2.5])
 
 

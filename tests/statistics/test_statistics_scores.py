@@ -1,5 +1,6 @@
 """The normalised score: published scales give the expected figures, and it is monotone, bounded below and never NaN."""
 
+import dataclasses
 import math
 
 import pytest
@@ -55,6 +56,8 @@ def test_a_run_without_a_finite_score_counts_as_zero(score):
 def test_the_smallest_distance_is_a_tenth_of_the_best_known_but_at_most_a_thousandth():
     assert scores.epsilon(1.0, 0.6379) == 1e-3
     assert scores.epsilon(0.0, 0.005) == pytest.approx(5e-4)
+    task = dataclasses.replace(loader.load("LongContextReasoningLRAListOpsAccuracy"), ns_epsilon=1e-5)
+    assert Yardstick.of(task).epsilon == 1e-5  # where the task names one
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.sampled_from([LISTOPS, TEXT, RETRIEVAL]))

@@ -4,7 +4,8 @@ import pytest
 import study_runs
 from study_runs import CONFIGURABLE, LISTOPS, LOSS, MAD, MODEL, TEXT, Node
 
-from aira_jax.statistics import best, contrasts, groups, ranges, study, summary
+from aira_jax.statistics import best, contrasts, groups, ranges, study, summary, tables
+from aira_jax.statistics.bootstrap import Estimate
 from aira_jax.statistics.contrasts import Measure, Verdict
 from aira_jax.statistics.groups import Kind
 from aira_jax.statistics.study import Choice
@@ -68,6 +69,20 @@ def test_gaps_come_with_their_coverage(tmp_path):
     assert cell.generalisation_gap.value == pytest.approx(0.025)
     assert cell.val_test_gap.value == pytest.approx(0.05)
     assert (cell.good, cell.tested, cell.nodes) == (4, 3, 4)
+    assert tables.gaps(summed(tmp_path)).to_json()[0]["coverage"] == 0.75
+
+
+def test_the_best_found_is_over_valid_runs(tmp_path):
+    study_runs.write(tmp_path, [Node(0.4, 0.4)])
+    study_runs.write(tmp_path, [Node(0.4, 0.9)], seed=1, submit=False)
+    assert summed(tmp_path).cells[0].best_test == Estimate(0.4, None, None, 1)
+
+
+def test_one_call_without_a_price_leaves_an_agent_unpriced(tmp_path):
+    study_runs.write(tmp_path, [Node(0.4, 0.4), Node(0.4, 0.4)])
+    assert summed(tmp_path).agents[0].usd == 1.0
+    study_runs.write(tmp_path, [Node(0.4, 0.4), Node(0.4, 0.4, usd=None)], seed=1)
+    assert summed(tmp_path).agents[0].usd is None
 
 
 def score_of(ns, worst=0.10, sota=0.6379):
@@ -116,6 +131,13 @@ def test_fewer_than_ten_runs_allow_no_claim(tmp_path):
     submit(tmp_path, [0.5] * 9)
     submit(tmp_path, [0.3] * 10, **CONTROL)
     assert {c.verdict for c in contrasts.contrasts(summed(tmp_path))} == {Verdict.FEW}
+
+
+def test_a_difference_whose_interval_holds_zero_shows_nothing(tmp_path):
+    submit(tmp_path, [0.40 + 0.02 * i for i in range(10)])
+    submit(tmp_path, [0.39 + 0.02 * i for i in range(10)], **CONTROL)
+    test = next(c for c in contrasts.contrasts(summed(tmp_path)) if c.measure is Measure.TEST)
+    assert (test.difference.value, test.verdict) == (pytest.approx(0.01), Verdict.OPEN)
 
 
 def test_where_lower_is_better_a_lower_loss_favours_the_agent(tmp_path):
