@@ -15,7 +15,7 @@ def main(flags: dict) -> int:
     device = _device(flags["device"])
     checkout, line = peer.find(flags["mamba_ssm_path"], flags["peer_python"])
     if device == "cpu":
-        checkout = None
+        checkout, line = None, "peer: not run (no GPU)" if checkout else line
         print("no GPU: CPU arms only")
     print(line)
     peaks = _peaks(flags, device)
@@ -33,6 +33,7 @@ def main(flags: dict) -> int:
         peaks=peaks,
         peer=checkout,
         sweep=flags["sweep"],
+        peer_note="mamba_ssm" if checkout else line.removeprefix("peer: "),
     )
     results = rows.Results(Path(flags["json"] or flags["out"] or FOLDER / "bench_results" / f"{device}.json"))
     complete = runner.run(request, results)
@@ -40,8 +41,10 @@ def main(flags: dict) -> int:
 
 
 def _finish(flags: dict, results: rows.Results, complete: bool) -> int:
+    if results.rows:
+        rows.compare_with_peer(results.rows)
+        results.save()
     found = rows.best(results.rows)
-    rows.compare_with_peer(found)
     table = [rows.markdown(row) for row in found]
     print("\n".join([rows.HEADER, *table]))
     missed = targets.check(results.rows) if flags["check_targets"] else []

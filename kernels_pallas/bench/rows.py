@@ -20,6 +20,9 @@ class Results:
 
     def add(self, row: dict) -> None:
         self.rows.append(row)
+        self.save()
+
+    def save(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self.path.with_suffix(".tmp")
         fresh.write_text(json.dumps({"rows": self.rows}, indent=1) + "\n")
@@ -84,10 +87,11 @@ def microseconds(row: dict) -> float:
 
 
 def compare_with_peer(rows: list[dict]) -> None:
-    """Adds to every row the ratio of its times to those of the best chunk of mamba_ssm at the same shape."""
-    peers = {(r["op"], r["shape"], r["dtype"]): r for r in rows if r["arm"] == "mamba_ssm"}
+    """Adds to every timed row the ratio of its times to those of the best chunk of mamba_ssm at the same shape."""
+    same = ("op", "shape", "dtype", "device")
+    peers = {tuple(r[k] for k in same): r for r in best(rows) if r["arm"] == "mamba_ssm"}
     for row in rows:
-        peer = peers.get((row["op"], row["shape"], row["dtype"]))
-        if peer is not None:
+        peer = peers.get(tuple(row[k] for k in same))
+        if peer is not None and "fwd_us" in row:
             row["peer_ratio_fwd"] = (row["fwd_device_us"] or row["fwd_us"]) / peer["fwd_us"]
             row["peer_ratio_fwd_bwd"] = (row["fwd_bwd_device_us"] or row["fwd_bwd_us"]) / peer["fwd_bwd_us"]

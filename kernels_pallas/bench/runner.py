@@ -20,7 +20,8 @@ from kernels_pallas.common.numerics import wide
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What to measure. `only` names arms (None: all); `budget_s` bounds the whole run; `sweep` varies block sizes."""
+    """What to measure. `only` names arms (None: all); `budget_s` bounds the whole run; `sweep` varies block sizes;
+    `peer_note` tells the rows of ssd whether mamba_ssm was there to compare with, or why not."""
 
     ops: tuple[str, ...]
     shapes: tuple[str, ...]
@@ -32,13 +33,16 @@ class Request:
     peaks: roofline.Peaks | None
     peer: peer.Checkout | None
     sweep: bool = False
+    peer_note: str | None = None
 
 
 def run(request: Request, results: Results, say=print) -> bool:
     """Adds a row per arm to `results`; False when an arm failed, was inaccurate, or the budget ran out.
 
     An arm of a sweep may fail (block sizes that a device cannot hold): that is recorded, and no failure of the run.
+    ValueError when `only` names an arm that none of the operators has here.
     """
+    _check_names(request)
     session = _Session(request, results, say, provenance.collect(), time.monotonic() + request.budget_s)
     complete = True
     for name in request.shapes:
@@ -82,10 +86,21 @@ class _Session:
             self.say(f"{arm.op} {arm.label} {shape}: not run, the budget of {self.request.budget_s:g} s is spent")
             return Outcome.NOT_RUN
         fields = {"arm": arm.name, "chunk": arm.chunk, "blocks": dict(arm.blocks)}
+        fields["peer"] = self.request.peer_note if arm.op == "ssd" else None
         row = identity | fields | self.common | _measure(arm, spec, self.request)
         self.results.add(row)
         self.say(json.dumps(row))
         return Outcome.BAD if row["error"] else Outcome.GOOD
+
+
+def _check_names(request: Request) -> None:
+    specs = [(op, shapes.spec(op, shapes.shape(name), request.dtype)) for op in request.ops for name in request.shapes]
+    known = {arm.name for op, spec in specs for arm in arms(op, spec, request.device, request.chunks)} | {"mamba_ssm"}
+    unknown = sorted(set(request.only or ()) - known)
+    if unknown:
+        raise ValueError(
+            f"--arms: no arm {unknown[0]!r} of {', '.join(request.ops)} here; one of {', '.join(sorted(known))}"
+        )
 
 
 def _wanted(request: Request, op: str, spec) -> list[Arm]:

@@ -76,7 +76,7 @@ def interpret_mode():
 
 @contextlib.contextmanager
 def block_sizes(**sizes: int):
-    """Block sizes for implementations called by name, in place of those of the tuned table; without sizes, the defaults."""
+    """Block sizes for implementations called by name, not those of the tuned table; none given: the defaults."""
     token = _block_sizes.set(tuple(sorted(sizes.items())))
     try:
         yield

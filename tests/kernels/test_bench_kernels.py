@@ -19,7 +19,7 @@ FIELDS = {
     "op", "arm", "label", "shape", "dims", "dtype", "chunk", "fwd_us", "bwd_us", "fwd_bwd_us", "fwd_device_us",
     "dispatch_bound", "gflop_fwd", "gflop_bwd", "mb_fwd", "mb_bwd", "peak_flops_share", "peak_bytes_share",
     "floor_ratio_fwd", "floor_ratio_bwd", "rms_errors", "compile_s", "device", "driver", "jax", "jaxlib", "python",
-    "torch", "triton", "commit", "dirty", "time_utc", "error", "blocks",
+    "torch", "triton", "commit", "dirty", "time_utc", "error", "blocks", "peer",
 }  # fmt: skip
 
 
@@ -39,6 +39,7 @@ def test_rows_are_complete(tmp_path):
     found = json.loads(out.read_text())["rows"]
     assert [row["arm"] for row in found] == ["xla"]
     assert set(found[0]) >= FIELDS
+    assert found[0]["peer"] is None
 
 
 def test_a_peer_that_cannot_run_says_why(tmp_path):
@@ -59,7 +60,9 @@ def test_an_empty_budget_runs_nothing_the_next_run_goes_on_and_finished_arms_are
     assert bench(*flags, "--budget_s=0").returncode == 1
     assert not out.exists()
     assert bench(*flags).returncode == 0
-    labels = [row["label"] for row in json.loads(out.read_text())["rows"]]
+    found_rows = json.loads(out.read_text())["rows"]
+    labels = [row["label"] for row in found_rows]
+    assert {row["peer"] for row in found_rows} == {"not run (no --mamba_ssm_path)"}
     assert labels == ["xla_scan[16]", "xla[16]", "einsum_autodiff[16]", "associative_over_time", "reference"]
     found = out.read_text()
     again = bench(*flags)
@@ -94,6 +97,23 @@ def row(arm, cpu_us, shape="small", **changes):
         "chunk": 32,
     }
     return base | times | changes
+
+
+def test_the_file_holds_the_ratio_to_the_fastest_chunk_of_the_peer_on_the_same_device(tmp_path):
+    results = rows.Results(tmp_path / "out.json")
+    for arm, us in (("xla", 300), ("mamba_ssm", 200), ("mamba_ssm", 100), ("xla_scan", 50)):
+        results.add(row(arm, us, driver="1", device="cpu" if arm == "xla_scan" else "H200", fwd_device_us=None))
+    results.add({k: v for k, v in row("xla", 0, error="does not compile").items() if not k.endswith("_us")})
+    rows.compare_with_peer(results.rows)
+    results.save()
+    ratios = [r.get("peer_ratio_fwd_bwd") for r in rows.Results(results.path).rows]
+    assert ratios == [3, 2, 1, None, None]
+
+
+def test_an_arm_that_does_not_exist_is_refused():
+    request = runner.Request(("gated_rmsnorm",), ("tiny",), "float32", "cpu", None, ("xla", "xal"), 60.0, None, None)
+    with pytest.raises(ValueError, match="--arms: no arm 'xal' of gated_rmsnorm here; one of mamba_ssm, xla"):
+        runner.run(request, rows.Results(Path("unused.json")))
 
 
 def test_targets_compare_the_best_chunks_within_one_run():
