@@ -106,6 +106,11 @@ class Job:
         """The model.py, None when the model is an encoder by name."""
         return model_path(self.model)
 
+    @property
+    def model_name(self) -> str:
+        """How a report calls the model: the encoder, or the folder that its model.py lies in."""
+        return self.model if self.path is None else self.path.resolve().parent.name
+
     def identity(self, data_sha256: Mapping[str, str]) -> dict[str, Any]:
         """What must not change when a run is continued: all but places, limits, intervals; data and code by hash."""
         plain = dataclasses.asdict(self)
@@ -122,7 +127,7 @@ class Job:
             del plain[key]
         path = self.path
         sha = hashlib.sha256(path.read_bytes()).hexdigest() if path else None
-        named = {"model": self.model if path is None else path.parent.name, "model_sha256": sha}
+        named = {"model": self.model if path is None else path.name, "model_sha256": sha}
         return {**named, **plain, "data_sha256": dict(data_sha256)}
 
     def to_json(self) -> dict[str, Any]:
@@ -169,7 +174,7 @@ def model_path(model: str) -> Path | None:
     if model in designs.names():
         return designs.path(model)
     if not model.endswith(".py"):
-        raise ValueError(choices.unknown("model", model, [*ENCODERS, *designs.names(), "PATH/model.py"]))
+        raise ValueError(choices.unknown("model", model, dict.fromkeys([*ENCODERS, *designs.names(), "PATH/model.py"])))
     if not Path(model).is_file():
         raise ValueError(f"{model} does not exist: name a model.py, a design or an encoder")
     return Path(model)

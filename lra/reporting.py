@@ -54,7 +54,7 @@ def write(
         peak_memory_bytes=memory.peak_bytes(),
         data=meta.label,
         surrogate=meta.surrogate,
-        model=job.identity(meta.sha256)["model"],
+        model=job.model_name,
         profile=job.profile,
         settings=dataclasses.asdict(job.settings),
         params_vs_transformer=params / transformer_params(job),

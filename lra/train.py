@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from lra import memory, metrics, model, reporting, settings, workdir
+from lra import memory, metrics, model, optimizer, reporting, settings, workdir
 from lra.checkpoints import Checkpoints
 from lra.clock import Clock
 from lra.data import store
@@ -63,6 +63,7 @@ def predict(trained: Trained, split: store.Split) -> np.ndarray:
 def _opened(job: Job) -> tuple[Job, Rows]:
     memory.keep_freed_pages()
     need_data(job.task, job.profile, job.data)
+    optimizer.make(job.settings, job.recipe)  # a bad recipe is no fault of the model
     dataset = store.open(job.data, job.task)
     dataset.verify()
     rows = select(dataset, job)

@@ -16,7 +16,7 @@ from lra_models import GOOD, MINIMAL, SMALL, job, listops
 from lra import train
 from lra.data import store
 from lra.failures import CandidateFault, Kind
-from lra.job import Job, Recipe, ScoreParams
+from lra.job import Job, Recipe, Rule, ScoreParams
 from lra.metrics_log import FULL, read, without_timing
 
 
@@ -175,6 +175,22 @@ def test_a_changed_model_is_another_run(whole, tmp_path, data):
     path.write_text(GOOD + "# changed\n")
     with pytest.raises(ValueError, match="model_sha256"):
         train.run(dataclasses.replace(chosen, model=str(path)))
+
+
+def test_a_run_continues_wherever_its_model_and_folder_lie_now(whole, tmp_path, monkeypatch):
+    chosen, report = whole
+    shutil.copytree(chosen.workdir, tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    again = train.run(dataclasses.replace(chosen, workdir=tmp_path / "run", model="run/model.py"))
+    assert again.test_accuracy == report.test_accuracy
+    assert again.model == "run"
+
+
+@pytest.mark.parametrize("recipe", [Recipe(factors="constant * foo"), Recipe(rules=(Rule("("),))])
+def test_a_bad_recipe_is_no_fault_of_the_model(data, tmp_path, recipe):
+    with pytest.raises(ValueError, match=r"unknown schedule factor 'foo'|is no regular expression"):
+        train.run(job(data, tmp_path / "run", recipe=recipe))
+    assert not (tmp_path / "run").exists()
 
 
 def test_resume_off_refuses_a_run_and_strangers_are_never_mixed_with_one(whole, data, tmp_path):
