@@ -127,6 +127,15 @@ def test_every_agent_is_set_against_every_control(tmp_path):
     assert test.difference.value == pytest.approx(-0.1)
 
 
+def test_hierarchical_differences_also_hold_the_spread_of_tasks(tmp_path):
+    for task, score in ((LISTOPS, 0.6), (TEXT, 0.9)):
+        submit(tmp_path, [score] * 2, task=task)
+        submit(tmp_path, [0.6] * 2, task=task, **CONTROL)
+    seeds, tasks = (contrasts.contrasts(summed(tmp_path, hierarchical=h))[0].difference for h in (False, True))
+    assert seeds.low == seeds.high == pytest.approx(seeds.value)
+    assert (tasks.low, tasks.high) == (0, pytest.approx(2 * seeds.value))
+
+
 def test_fewer_than_ten_runs_allow_no_claim(tmp_path):
     submit(tmp_path, [0.5] * 9)
     submit(tmp_path, [0.3] * 10, **CONTROL)
@@ -181,6 +190,11 @@ def test_the_best_design_is_the_best_submission_on_test(tmp_path):
     assert (found.seed, found.node, found.test, found.plan) == (1, 0, 0.50, "Bi-SSM. More.")
     assert found.changed == {"EMB_DIM": 32, "LR": 5e-4}
     assert (found.published.design, found.published.accuracy) == ("listops_dwconv_bilinattn", 0.5050)
+
+
+def test_the_best_design_has_the_lowest_loss(tmp_path):
+    submit(tmp_path, [3.0, 2.0, 4.0], task=LOSS)
+    assert [design.test for design in best.designs_found(study.read([tmp_path]))] == [2.0]
 
 
 def test_explored_ranges_are_of_valid_nodes_beside_the_published_ones(tmp_path):
