@@ -63,26 +63,23 @@ def causal_conv1d_step(state, x, w, b=None, *, activation: str | Activation = Ac
     """
     op, sizes = "causal_conv1d_step", {}
     bind(op, "x", x, "BK", sizes)
-    bind(op, "w", w, "WK", sizes)
-    _bind_state(op, "state", state, sizes)
-    if b is not None:
-        bind(op, "b", b, "K", sizes)
+    positive(op, **sizes)
     dtype = wide(activation_dtype(op, "x", x))
-    window = jnp.concatenate([state, x[:, None].astype(state.dtype)], axis=1)
+    _weights(op, w, b, sizes)
+    _bind_state(op, "state", state, sizes)
+    activation_dtype(op, "state", state)
+    window = jnp.concatenate([state.astype(dtype), x[:, None].astype(dtype)], axis=1)
     bias = None if b is None else b.astype(dtype)
-    y = reference.step(window.astype(dtype), w.astype(dtype), bias, _activation(op, activation))
-    return y.astype(x.dtype), window[:, 1:]
+    y = reference.step(window, w.astype(dtype), bias, _activation(op, activation))
+    return y.astype(x.dtype), window[:, 1:].astype(state.dtype)
 
 
 def _check(inputs: Inputs) -> ConvSpec:
     op, sizes = "causal_conv1d", {}
     bind(op, "x", inputs.x, "BLK", sizes)
     positive(op, **sizes)
-    bind(op, "w", inputs.w, "WK", sizes)
-    positive(op, **sizes)
     dtype = activation_dtype(op, "x", inputs.x)
-    if inputs.b is not None:
-        bind(op, "b", inputs.b, "K", sizes)
+    _weights(op, inputs.w, inputs.b, sizes)
     if inputs.initial_state is not None:
         _bind_state(op, "initial_state", inputs.initial_state, sizes)
         same_dtype(op, "initial_state", inputs.initial_state, "x", dtype)
@@ -91,6 +88,15 @@ def _check(inputs: Inputs) -> ConvSpec:
         bind(op, "segment_ids", inputs.segment_ids, "BL", sizes)
     dims = {k: sizes[k] for k in "BLKW"}
     return ConvSpec(**dims, dtype=str(dtype), segments=inputs.segment_ids is not None)
+
+
+def _weights(op: str, w, b, sizes: dict[str, int]) -> None:
+    bind(op, "w", w, "WK", sizes)
+    positive(op, **sizes)
+    activation_dtype(op, "w", w)
+    if b is not None:
+        bind(op, "b", b, "K", sizes)
+        activation_dtype(op, "b", b)
 
 
 def _bind_state(op: str, name: str, state, sizes: dict[str, int]) -> None:

@@ -38,7 +38,9 @@ def gated_rmsnorm(
         fail(op, f"y has shape {list(y.shape)}; needs [...,K] without empty dims")
     if z.shape != y.shape:
         fail(op, f"z has shape {list(z.shape)}; needs the shape of y, {list(y.shape)}")
+    activation_dtype(op, "z", z)
     bind(op, "w", w, "K", {"K": y.shape[-1]})
+    activation_dtype(op, "w", w)
     if groups < 1 or y.shape[-1] % groups:
         fail(op, f"groups={groups} does not divide K={y.shape[-1]}; choose a divisor")
     if not eps > 0:

@@ -93,6 +93,7 @@ def _check(h, table, labels, weights, block: int, ignore_index: int) -> XentSpec
         fail(op, f"labels is {labels.dtype}; needs int32")
     if weights is not None:
         bind(op, "weights", weights, "T", sizes)
+        activation_dtype(op, "weights", weights)
     if block < 1:
         fail(op, f"block={block}; needs at least 1")
     if is_concrete(labels):

@@ -59,6 +59,13 @@ def test_split_and_steps_equal_the_whole(seed, impl):
     np.testing.assert_array_equal(state, end)
 
 
+def test_a_narrow_cache_does_not_round_the_current_input():
+    x, w = jnp.full((1, 16), 1 + 2**-12), jnp.zeros((4, 16)).at[3].set(1)
+    y, state = causal_conv1d_step(jnp.zeros((1, 3, 16), jnp.bfloat16), x, w, activation="none")
+    assert (np.asarray(y) == np.asarray(x)).all()
+    assert state.dtype == jnp.bfloat16
+
+
 def test_the_final_state_holds_the_last_run_only():
     x, w = jnp.arange(1.0, 6.0).reshape(1, 5, 1), jnp.ones((4, 1))
     _, state = causal_conv1d(x, w, segment_ids=jnp.array([[1, 1, 1, 2, 2]]), return_final_state=True)

@@ -124,6 +124,18 @@ def test_the_other_operators_refuse():
         causal_conv1d(x, w, initial_state=jnp.ones((1, 4, 16)))
     with pytest.raises(ValueError, match=r"causal_conv1d_step: state has 4 rows"):
         causal_conv1d_step(jnp.ones((1, 4, 16)), x[:, 0], w)
+    with pytest.raises(ValueError, match=r"causal_conv1d_step: K=0; drop empty inputs"):
+        causal_conv1d_step(jnp.ones((1, 3, 0)), jnp.ones((1, 0)), w[:, :0])
+    with pytest.raises(ValueError, match=r"causal_conv1d_step: state is int32; needs bfloat16, float32 or float64"):
+        causal_conv1d_step(jnp.ones((1, 3, 16), int), x[:, 0], w)
+    with pytest.raises(ValueError, match=r"causal_conv1d: w is int32; needs bfloat16, float32 or float64"):
+        causal_conv1d(x, w.astype(int))
+    with pytest.raises(ValueError, match=r"gated_rmsnorm: z is int32; needs bfloat16, float32 or float64"):
+        gated_rmsnorm(x, x.astype(int), w[0])
+    with pytest.raises(ValueError, match=r"gated_rmsnorm: w is float16"):
+        gated_rmsnorm(x, x, w[0].astype(jnp.float16))
+    with pytest.raises(ValueError, match=r"linear_xent: weights is int32; needs bfloat16, float32 or float64"):
+        linear_xent(w, w, jnp.zeros(4, int), weights=jnp.ones(4, int))
     with pytest.raises(ValueError, match=r"unknown activation 'gelu'; one of silu, none"):
         causal_conv1d(x, w, activation="gelu")
     with pytest.raises(ValueError, match=r"groups=3 does not divide K=16"):
