@@ -52,10 +52,13 @@ def prepare(folder: Path, argv: Sequence[str] | None = None) -> int:
 def evaluate_prepare(argv: Sequence[str] | None = None) -> int:
     """evaluate_prepare.py: writes the seed of the rows of one split."""
     arguments = preparation.parse(argv, profiles=PROFILES)
-    manifest = _manifest(arguments.profile) | {"seed": _seed(arguments.split)}
-    write_json(arguments.mount / LABELS[arguments.split] / MANIFEST, manifest)
-    preparation.copy_submission(arguments, SUBMISSION)
-    return 0
+
+    def write() -> None:
+        manifest = _manifest(arguments.profile) | {"seed": _seed(arguments.split)}
+        write_json(arguments.mount / LABELS[arguments.split] / MANIFEST, manifest)
+        preparation.copy_submission(arguments, SUBMISSION)
+
+    return preparation.ending(write)
 
 
 def evaluate(folder: Path, argv: Sequence[str] | None = None) -> int:

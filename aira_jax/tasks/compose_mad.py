@@ -28,16 +28,19 @@ PROFILES = tuple(fidelity.PRESETS)
 
 def prepare(argv: Sequence[str] | None = None) -> int:
     """prepare.py: writes what the agent may see. MAD is generated, so nothing is read."""
-    write_agent(preparation.parse(argv, profiles=PROFILES))
-    return 0
+    arguments = preparation.parse(argv, profiles=PROFILES)
+    return preparation.ending(lambda: write_agent(arguments))
 
 
 def evaluate_prepare(argv: Sequence[str] | None = None) -> int:
     """evaluate_prepare.py: writes the labels of one split, which only the evaluator may see."""
     arguments = preparation.parse(argv, profiles=PROFILES)
-    write_labels(arguments)
-    preparation.copy_submission(arguments, SUBMISSION)
-    return 0
+
+    def write() -> None:
+        write_labels(arguments)
+        preparation.copy_submission(arguments, SUBMISSION)
+
+    return preparation.ending(write)
 
 
 def write_agent(arguments: preparation.Arguments, part: str = "") -> None:

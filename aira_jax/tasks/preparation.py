@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from aira_jax.tasks.evaluation import Split
+from aira_jax.tasks.evaluation import EvaluatorError, Split
 
 HIDDEN_SEED = "AIRA_JAX_HIDDEN_SEED"
 """The environment variable that replaces the public data seed. Candidates never see it; use 64 random bits."""
@@ -52,13 +52,17 @@ def _require_directory(flag: str, path: Path) -> None:
         raise SystemExit(f"error: {flag}={path} is no directory; create it first")
 
 
+class BadSeed(EvaluatorError, ValueError):
+    """A hidden seed that is none: bad input where data are prepared, no fault of the candidate where it is scored."""
+
+
 def data_seed(public: int) -> int:
-    """The hidden seed if the environment holds one, else the public seed. Raises ValueError for a bad one."""
+    """The hidden seed if the environment holds one, else the public seed. Raises BadSeed."""
     text = os.environ.get(HIDDEN_SEED)
     if text is None:
         return public
     if not text.isascii() or not text.isdigit():
-        raise ValueError(f"{HIDDEN_SEED} must be a natural number, got {len(text)} characters that are none")
+        raise BadSeed(f"{HIDDEN_SEED} must be a natural number, got {len(text)} characters that are none")
     return int(text)
 
 

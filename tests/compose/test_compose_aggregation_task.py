@@ -231,6 +231,13 @@ def test_runs_that_hold_no_ledger_end_with_exit_2(tmp_path, capsys):
     assert "--runs: names nothing" in capsys.readouterr().err
 
 
+def test_a_bad_hidden_seed_ends_with_exit_2(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv(preparation.HIDDEN_SEED, "s3cret")
+    flags = [f"--global-shared-data-dir={tmp_path}", f"--agent-data-mount-dir={tmp_path}"]
+    assert aggregation_task.evaluate_prepare(flags) == 2
+    assert "must be a natural number" in capsys.readouterr().err
+
+
 def test_the_score_stands_beside_that_of_the_statistical_answer(tmp_path, trained):
     code, result = evaluate(tmp_path, "2A-M,prefix", data=prepared(tmp_path, split=Split.TEST))
     answer = parse((FOLDER / "gold_submission.csv").read_bytes())

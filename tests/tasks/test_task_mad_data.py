@@ -278,6 +278,17 @@ def test_a_bad_hidden_seed_is_refused_without_showing_it(monkeypatch):
     assert "s3cret" not in str(caught.value)
 
 
+def test_a_bad_hidden_seed_ends_every_script_with_its_message(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(preparation.HIDDEN_SEED, "s3cret")
+    monkeypatch.chdir(tmp_path)
+    common = [f"--global-shared-data-dir={tmp_path}", f"--agent-data-mount-dir={tmp_path}", "--profile=smoke"]
+    assert compose_mad.prepare(common) == 2
+    assert compose_mad.evaluate_prepare(common) == 2
+    (tmp_path / "submission.csv").write_text("architecture\n16A\n")
+    assert compose_mad.evaluate(PatternSpace(("A", "M"), "16A"), ["--profile=smoke"]) == 1
+    assert capsys.readouterr().err.count("must be a natural number") == 3
+
+
 @pytest.mark.parametrize("missing", ["--global-shared-data-dir", "--agent-data-mount-dir", "--agent-log-dir"])
 def test_a_missing_directory_is_named(tmp_path, missing):
     folders = dict.fromkeys(("--global-shared-data-dir", "--agent-data-mount-dir", "--agent-log-dir"), tmp_path)
