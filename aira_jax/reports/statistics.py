@@ -60,16 +60,20 @@ class Written:
 def write(summary: Summary, contrasts: Sequence[Contrast], folder: str | os.PathLike) -> Written:
     """Writes tables/, plots/, tables.md, statistics.json and report.html below `folder`.
 
-    Raises ValueError where `folder` cannot be written.
+    Tables and plots that an earlier study left there and that this one has nothing for are removed. Raises
+    ValueError where `folder` cannot be written.
     """
     from aira_jax.reports import statistics_figures  # matplotlib takes a second: bad input should not wait for it
 
     folder = Path(folder)
-    made = tables.of(summary, contrasts)
+    every = tables.of(summary, contrasts)
+    made = tuple(table for table in every if table.rows)
     numbers = to_json(summary, made)
     try:
         (folder / TABLES).mkdir(parents=True, exist_ok=True)
-        files = {table.name: folder / TABLES / f"{table.name}.csv" for table in made}
+        files = {table.name: folder / TABLES / f"{table.name}.csv" for table in every}
+        for table in every:
+            files[table.name].unlink(missing_ok=True)
         for table in made:
             files[table.name].write_text(table.to_csv(), encoding="utf-8")
         shown = [table.filled() for table in made if table.name not in ONLY_FILES]
@@ -79,7 +83,7 @@ def write(summary: Summary, contrasts: Sequence[Contrast], folder: str | os.Path
         (folder / REPORT).write_text(render(summary, contrasts, shown, _pictures(plots)), encoding="utf-8")
     except OSError as error:
         raise ValueError(f"{error.filename or folder}: {error.strerror}: choose another folder with --out") from error
-    return Written(folder / REPORT, files, plots, made, numbers)
+    return Written(folder / REPORT, {t.name: files[t.name] for t in made}, plots, made, numbers)
 
 
 def to_json(summary: Summary, made: Sequence[Table]) -> dict[str, Any]:

@@ -29,7 +29,10 @@ JITTER = 0.16
 
 
 def write(summary: Summary, folder: Path) -> dict[str, tuple[Path, Path]]:
-    """Every plot that has something to show, as {name: (PNG, SVG)}."""
+    """Every plot that has something to show, as {name: (PNG, SVG)}; those of an earlier study are removed."""
+    for name in PLOTS:
+        for kind in ("png", "svg"):
+            (folder / f"{name}.{kind}").unlink(missing_ok=True)
     with style():
         made = {name: draw(summary) for name, draw in PLOTS.items()}
         return {name: save(figure, folder, name) for name, figure in made.items() if figure is not None}

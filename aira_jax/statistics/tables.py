@@ -190,8 +190,8 @@ def comparisons(found: Iterable[Contrast]) -> Table:
 
 
 def of(summary: Summary, found: Iterable[Contrast]) -> tuple[Table, ...]:
-    """All tables in the order of a report. Those without a row say nothing and are left out."""
-    tables = (
+    """All tables in the order of a report. One without a row says nothing: nobody should be shown it."""
+    return (
         agents(summary),
         comparisons(found),
         table_4(summary),
@@ -205,4 +205,3 @@ def of(summary: Summary, found: Iterable[Contrast]) -> tuple[Table, ...]:
         run_tables.runs(summary),
         run_tables.steps(summary),
     )
-    return tuple(table for table in tables if table.rows)
