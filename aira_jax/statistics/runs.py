@@ -74,7 +74,8 @@ class RunRow:
 
     `repeats` are its scores with further seeds. `best_test` is the best over the nodes that were tested (`tested` of
     `good`), `best_validation` the best fitness. `usd` None: unpriced. `choices` is what the run was started with but
-    for its seed. `data` is what its rows were made of, "" where its log does not say.
+    for its seed. `data` is what its rows were made of, `surrogate` the name of what stood in for it; "" where the log
+    does not say.
     """
 
     path: str
@@ -87,6 +88,7 @@ class RunRow:
     profile: str
     choices: Mapping[str, Any]
     data: str
+    surrogate: str
     state: State
     submitted: int | None
     validation: float | None
@@ -138,7 +140,7 @@ def read(folder: Path, load: Callable[[str], Task] = loader.load) -> RunRow:
         raise ValueError("no run began here: its log holds no run_start record")
     view = runview.fold(scan.records, events.Blobs(folder / "blobs"))
     task, warning = facts(view.start, load)
-    about = next((v.node.result["extra"] for v in view.nodes if v.node.result.get("extra")), {})
+    about = next((v.node.result["extra"] for v in view.nodes if v.node.is_good and v.node.result.get("extra")), {})
     data = view.start.get("corpus") or about.get("data") or ""
     surrogate = f"{task.label}: a surrogate for its data ({data}); no score compares with published ones"
     torn = f"its log ends within a record ({len(scan.torn)} bytes left out)" if scan.torn else ""
@@ -150,6 +152,7 @@ def read(folder: Path, load: Callable[[str], Task] = loader.load) -> RunRow:
         **_identity(folder, view),
         task=task,
         data=data,
+        surrogate=(about.get("data") or data) if about.get("surrogate") else "",
         state=_state(view),
         submitted=submitted.node.id if submitted else None,
         validation=submitted.node.fitness if submitted else None,

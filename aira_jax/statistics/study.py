@@ -90,6 +90,7 @@ def read(folders: Iterable[str | os.PathLike], choice: Choice = Choice()) -> Stu
     if not counted:
         raise ValueError(f"all {len(rows)} runs are unfinished or were never scored on test: {_MEND[State.UNSCORED]}")
     _refuse_repetitions(counted)
+    counted = _surrogates_off_scale(counted)
     _refuse_mixed_profiles(counted)
     counted.sort(key=lambda row: (row.task.name, row.agent, row.seed))
     return Study(tuple(counted), tuple(skipped), tuple(_notes(counted)), choice)
@@ -119,6 +120,20 @@ def _only(rows: Sequence[RunRow], what: str, name: str, of: Callable[[RunRow], s
     if name and name not in known:
         raise ValueError(choices.unknown(what, name, known))
     return [row for row in rows if name in ("", of(row))]
+
+
+def _surrogates_off_scale(rows: Sequence[RunRow]) -> list[RunRow]:
+    """Runs of a task that had a surrogate for its data carry its name, and have no normalised scores: raw ones only.
+
+    So do all runs of that task, for an agent's score is a mean over them.
+    """
+    names = {row.task.name: row.surrogate for row in rows if row.surrogate}
+    return [_off_scale(row, names[row.task.name]) if row.task.name in names else row for row in rows]
+
+
+def _off_scale(row: RunRow, data: str) -> RunRow:
+    label = f"{row.task.label}, {data}"
+    return dataclasses.replace(row, task=dataclasses.replace(row.task, label=label, yardstick=None, literature=None))
 
 
 def _refuse_repetitions(rows: Sequence[RunRow]) -> None:

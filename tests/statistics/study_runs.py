@@ -139,7 +139,7 @@ def _step(log, id, node):
                duplicate_of=None)  # fmt: skip
     good = node.fitness is not None
     extra = node.extra if node.settings is None else {**node.extra, "settings": node.settings}
-    result = {"value": node.fitness, "seed": 0, "extra": extra} if good else None
+    result = {"value": node.fitness, "seed": 0, "extra": extra} if good or extra else None
     log.append(Kind.EXEC_END, node=id, phase="score_validation", seed=0, status="ok" if good else "fail",
                failure_class=None if good else node.failure, wall_s=2.0, device_s=2.0, result=result)  # fmt: skip
     log.append(Kind.NODE, node=id, status="good" if good else "buggy", fitness=node.fitness,

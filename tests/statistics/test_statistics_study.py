@@ -4,7 +4,7 @@ import pytest
 import study_runs
 from study_runs import Node
 
-from aira_jax.statistics import study
+from aira_jax.statistics import study, summary
 from aira_jax.statistics.study import Choice, Incomplete
 from aira_jax.tasks import loader
 
@@ -162,3 +162,19 @@ def test_at_a_small_profile_normalised_scores_come_with_a_warning(tmp_path):
     study_runs.write(tmp_path, GOOD, profile="smoke")
     (note,) = study.read([tmp_path]).notes
     assert "profile smoke" in note
+
+
+def test_runs_on_a_surrogate_have_no_normalised_score_and_carry_its_name(tmp_path):
+    """One run tells that its task was posed on a surrogate; one whose nodes all failed cannot."""
+    made_up = {"data": "AAN surrogate (1,665 papers)", "surrogate": True}
+    failed = Node(None, extra={"kind": "oom"})
+    study_runs.write(tmp_path, [failed, Node(0.4, 0.4, extra=made_up)], corpus="aan_docs.jsonl.gz (0123)")
+    study_runs.write(tmp_path, [failed], seed=1)
+    study_runs.write(tmp_path, GOOD, task=study_runs.TEXT)
+    found = summary.summarise(study.read([tmp_path]))
+    surrogate, genuine = found.cells
+    assert surrogate.task.label == "LRA ListOps, AAN surrogate (1,665 papers)"
+    assert (surrogate.ns, surrogate.ns_observed, surrogate.ns_literature) == (None, None, None)
+    assert surrogate.test.value == 0.4
+    assert genuine.ns is not None
+    assert found.agents[0].normalised_tasks == 1
