@@ -38,8 +38,8 @@ def run(job: Job, *, on_row: OnRow | None = None) -> Report:
     """
     started = time.perf_counter()
     job, rows = _opened(job)
-    workdir.prepare(job, job.identity(rows.dataset.meta.sha256))
-    with memory.blamed():
+    with workdir.held(job.workdir), memory.blamed():
+        workdir.prepare(job, job.identity(rows.dataset.meta.sha256))
         programs, params = _compiled(job)
         return _train(job, rows, programs, params, on_row or (lambda row: None), started)
 

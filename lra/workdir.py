@@ -3,10 +3,14 @@
 config.json model.py env.json metrics.jsonl report.json checkpoints/ plots/
 """
 
+import contextlib
+import errno
+import fcntl
 import json
 import os
 import platform
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,17 +21,49 @@ from lra.job import Job
 
 CONFIG, MODEL, ENV, METRICS, REPORT = "config.json", "model.py", "env.json", "metrics.jsonl", "report.json"
 CHECKPOINTS, PLOTS = "checkpoints", "plots"
+_NO_LOCKS = (errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+PATIENCE_S = 60.0  # for a process that lost its parent and still saves
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
-def prepare(job: Job, identity: Mapping[str, Any]) -> None:
-    """Makes or continues the folder: config.json, env.json and a copy of model.py.
+@contextlib.contextmanager
+def held(folder: Path, patience_s: float = PATIENCE_S) -> Iterator[None]:
+    """Makes the folder and keeps other processes out of it until the end of the block, or of this process.
 
-    Raises: ValueError when it cannot be written, holds something that is no run, holds a run and `job.resume` is off,
-    or holds another run: the keys that differ are listed.
+    Some network file systems have no such locks; there nobody is kept out.
+    Raises: ValueError when it cannot be written, or another process still holds it after `patience_s`.
+    """
+    _probe(folder)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        deadline = time.monotonic() + patience_s
+        while not _locked(descriptor):
+            if time.monotonic() > deadline:
+                raise ValueError(f"another process trains in {folder}: wait for its end, stop it, or name a new folder")
+            time.sleep(0.2)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    return True
+
+
+def prepare(job: Job, identity: Mapping[str, Any]) -> None:
+    """Starts or continues the run of the folder: config.json, env.json and a copy of model.py.
+
+    Raises: ValueError when it holds something that is no run, holds a run and `job.resume` is off, or holds another
+    run: the keys that differ are listed.
     """
     folder = job.workdir
-    _probe(folder)
     identity = json.loads(json.dumps(identity))
     config = folder / CONFIG
     if config.is_file():

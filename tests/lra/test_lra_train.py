@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from lra_models import GOOD, MINIMAL, SMALL, job, listops
 
-from lra import train
+from lra import train, workdir
 from lra.data import store
 from lra.failures import CandidateFault, Kind
 from lra.job import Job, Recipe, Rule, ScoreParams
@@ -191,6 +191,15 @@ def test_a_bad_recipe_is_no_fault_of_the_model(data, tmp_path, recipe):
     with pytest.raises(ValueError, match=r"unknown schedule factor 'foo'|is no regular expression"):
         train.run(job(data, tmp_path / "run", recipe=recipe))
     assert not (tmp_path / "run").exists()
+
+
+def test_two_processes_never_train_in_one_folder(tmp_path):
+    folder = tmp_path / "run"
+    refused = pytest.raises(ValueError, match="another process trains in")
+    with workdir.held(folder), refused, workdir.held(folder, 0.0):
+        pass
+    with workdir.held(folder, 0.0):
+        assert folder.is_dir()
 
 
 def test_resume_off_refuses_a_run_and_strangers_are_never_mixed_with_one(whole, data, tmp_path):
