@@ -136,10 +136,10 @@ def runs(summary: Summary) -> Table:
         Column("nodes", "nodes", Form.COUNT),
         Column("good", "good", Form.COUNT),
         Column("tested", "tested", Form.COUNT),
-        Column("failures", "failures"),
+        Column("failures", "failures", Form.LONG),
         Column("USD", "usd", Form.USD),
         Column("wall", "wall_s", Form.SECONDS),
-        Column("run", "path", Form.LONG),
+        Column("run", "path"),
     )
     return Table(
         "runs",

@@ -41,7 +41,9 @@ def agents(summary: Summary) -> Table:
     uneven = any(tasks != ran[0] for tasks in ran)
     note = "Means of task means: VSR over all tasks, NS over those with a best known score. "
     note += (
-        "Agents ran different tasks, so these means are not comparable; the differences below are. " if uneven else ""
+        "Agents ran different tasks, so these means are not comparable; differences are over the tasks that both ran. "
+        if uneven
+        else ""
     )
     return Table("agents", "Agents", note + intervals(summary), columns, rows)
 
