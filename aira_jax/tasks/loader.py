@@ -37,6 +37,7 @@ __all__ = [
 
 FOLDER = Path(__file__).parent
 PACKAGE = FOLDER.parent
+_MAKERS = (".csv", ".py", ".yaml")  # of a task's data, by the end of their names
 
 
 class UnknownTask(ValueError):
@@ -101,10 +102,10 @@ class Task:
 
     @property
     def preparation_sha(self) -> str:
-        """Hash of the code that makes the data: the folder's scripts and the modules that metadata.yaml names."""
-        modules = [PACKAGE.parent.joinpath(*module.split(".")).with_suffix(".py") for module in self.modules]
-        scripts = [path for path in _files(self.folder) if path.suffix == ".py" and path.parent == self.folder]
-        return _digest({path.name: path.read_bytes() for path in (*scripts, *modules)})
+        """Hash of what makes the data: the folder's scripts, tables and metadata, and the modules that those name."""
+        modules = {name: PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py") for name in self.modules}
+        own = {path.name: path for path in sorted(self.folder.iterdir()) if path.suffix in _MAKERS}
+        return _digest({name: path.read_bytes() for name, path in (own | modules).items()})
 
 
 def names() -> tuple[str, ...]:

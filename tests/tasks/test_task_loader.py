@@ -172,10 +172,11 @@ def test_prepared_data_are_made_once_and_are_read_only(toy, tmp_path, monkeypatc
     assert loader.prepare_test(toy, "smoke", tmp_path / "data") == prepared
 
 
-def test_a_changed_script_forces_new_data(tmp_path):
+@pytest.mark.parametrize("name", ["prepare.py", "metadata.yaml", "ledger.csv"])
+def test_a_changed_script_setting_or_table_forces_new_data(tmp_path, name):
     folder = toy_task.make(tmp_path)
     before = loader.prepare(loader.load_folder(folder), "smoke", tmp_path / "data")
-    with (folder / "prepare.py").open("a") as file:
+    with (folder / name).open("a") as file:
         file.write("# changed\n")
     after = loader.prepare(loader.load_folder(folder), "smoke", tmp_path / "data")
     assert after.agent != before.agent
