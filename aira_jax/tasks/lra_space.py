@@ -80,13 +80,15 @@ SETTINGS = (
     _constant("NUM_HEADS", "2", "4", "8"),
     _constant("BATCH_SIZE", "16", "32", "64"),
     _constant("WEIGHT_DECAY", "0.01", "0.05", "0.1"),
+    _constant("WARMUP_STEPS", "50", "100", "300"),
 )
 _BLIND = ('"linear"', '"chunk"', '"features"')  # mixers that see no order
 
 
 @dataclasses.dataclass(frozen=True)
 class DesignSpace:
-    """The model.py files of one task. `configurable`: the settings of training are switches too.
+    """The model.py files of one task. `configurable`: the settings of training are switches too, in the range that
+    agents explored on the task where that is known.
 
     `rng` is a numpy.random.Generator; files are {"model.py": text}.
     """
@@ -96,7 +98,11 @@ class DesignSpace:
 
     @functools.cached_property
     def switches(self) -> tuple[Switch, ...]:
-        return SWITCHES + (SETTINGS if self.configurable else ())
+        return SWITCHES + self.settings
+
+    @functools.cached_property
+    def settings(self) -> tuple[Switch, ...]:
+        return tuple(_explored(switch, self.task) for switch in SETTINGS) if self.configurable else ()
 
     @functools.cached_property
     def designs(self) -> tuple[str, ...]:
@@ -110,8 +116,7 @@ class DesignSpace:
         """A design, half of the time the cookbook, with every switch drawn."""
         *published, cookbook = self.designs
         source = cookbook if rng.random() < 0.5 else _pick(published, rng)
-        if self.configurable:
-            source = _with_settings(source)
+        source = _with_settings(source, self.settings)
         for switch in self._in(source):
             source = switch.put(source, _pick(switch.values, rng))
         return _files(_seeing(source))
@@ -151,9 +156,19 @@ class DesignSpace:
         return (s for s in self.switches if len(s.values) > 1 and s.value(source) is not None)
 
 
-def _with_settings(source: str) -> str:
+def _explored(switch: Switch, task: str) -> Switch:
+    """The switch without numbers that agents never tried on the task."""
+    key = next(key for key, names in lra_settings.NAMES.items() if switch.name in names)
+    low, high = lra_settings.EXPLORED.get(task, lra_settings.BOUNDS)[key]
+    values = (value for value in switch.values if value.isidentifier() or low <= float(value) <= high)
+    return dataclasses.replace(switch, values=tuple(values))
+
+
+def _with_settings(source: str, settings: Sequence[Switch]) -> str:
     """The source with a line for every setting, after its imports."""
-    missing = [s for s in SETTINGS if s.value(source) is None]
+    missing = [s for s in settings if s.value(source) is None]
+    if not missing:
+        return source
     lines = source.splitlines()
     last = max(i for i, line in enumerate(lines) if line.startswith(("import ", "from ")))
     wanted = [f"{s.name} = {s.values[0]}" for s in missing]
