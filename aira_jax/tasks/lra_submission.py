@@ -96,7 +96,7 @@ def _text(path: Path) -> str:
     if len(content) > _MAX_BYTES:
         raise SubmissionError(f"{path.name}: {len(content)} bytes, at most {_MAX_BYTES} are read")
     try:
-        return content.decode("utf-8")
+        return content.decode("utf-8-sig")  # Python accepts a byte order mark too
     except UnicodeDecodeError as error:
         problem = f"{path.name}: byte {error.start} is not UTF-8: save it as UTF-8"
         raise SubmissionError(problem, failure=Failure.SYNTAX) from error

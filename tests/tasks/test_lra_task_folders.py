@@ -147,6 +147,13 @@ def test_what_a_source_alone_tells_is_refused_with_its_class(tmp_path, source, f
     assert (caught.value.failure, caught.value.extra.get("kind")) == (failure, kind)
 
 
+def test_a_byte_order_mark_is_no_mistake(tmp_path):
+    path = tmp_path / "model.py"
+    path.write_bytes(f"\ufeffLR = 2e-3\n{CLASS}".encode())
+    task = posed("LongContextReasoningLRAListOpsConfigurableAccuracy")
+    assert lra_submission.check(task, path, "paper").settings.learning_rate == 2e-3
+
+
 def test_settings_count_in_configurable_tasks_only(tmp_path, capsys):
     path = tmp_path / "model.py"
     path.write_text(f"LR = 2e-3\n{CLASS}")
