@@ -3,11 +3,9 @@
 need = arguments + outputs - aliases + temporaries of the compiled program; nothing runs.
 """
 
-import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jax
 
@@ -17,15 +15,6 @@ from lra.settings import Settings
 USABLE = 0.92  # of what is free
 _GIB = 2**30
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-
-
-@dataclasses.dataclass(frozen=True)
-class Compiled:
-    """A compiled program with its memory and the seconds that compiling took."""
-
-    program: Any
-    need_bytes: int
-    seconds: float
 
 
 def need_bytes(program: jax.stages.Compiled) -> int:

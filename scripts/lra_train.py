@@ -13,8 +13,8 @@ This is for your own experiments: model.py runs as you do, next to the labels of
 from the environment, but it is no sandbox. Scores that count come from the task's evaluate.py (python -m lra.evaluate),
 which hides the labels of the split that it scores.
 
-Exit codes: 0 scored, 1 defect, 2 bad input, 3 the model failed (class and mend on stderr and in W/failure.json),
-130 interrupted (saved; run again to continue).
+Exit codes: 0 scored, 1 defect, 2 bad input, 3 the model failed (class and mend on stderr, and in W/failure.json once
+W is there), 130 interrupted (saved; run again to continue).
 """
 
 import json
