@@ -164,7 +164,7 @@ def _fit(
     elif remainder == Remainder.PREFIX:
         scaled, notes = _stacked_prefix(base, factor, dims), []
     else:
-        scaled, notes = _stacked(base, factor, remainder), []
+        scaled, notes = _stacked(base, factor, remainder, dims), []
     result = Fit(base=base, pattern=scaled, method=method, dims=dims, factor=factor, warnings=())
     return dataclasses.replace(result, warnings=(*notes, *_far_off(result)))
 
@@ -180,25 +180,26 @@ def _stretched(base: Pattern, factor: Fraction, rounding: Rounding | str) -> Pat
     return _expand(runs, base, factor)
 
 
-def _stacked(base: Pattern, factor: Fraction, remainder: Remainder | str) -> Pattern:
-    copies = _copies(base, factor)
+def _stacked(base: Pattern, factor: Fraction, remainder: Remainder | str, dims: Dims | None = None) -> Pattern:
+    copies = _copies(base, factor, dims)
     rounding = Rounding(choices.member(Remainder, remainder, "remainder"))
     rest = [(p, rounding_lib.apply(rounding, (factor - copies) * h)) for p, h in base.runs()]
     return _expand([*base.runs() * copies, *rest], base, factor)
 
 
 def _stacked_prefix(base: Pattern, factor: Fraction, dims: Dims) -> Pattern:
-    layers = base.layers * _copies(base, factor)
+    layers = base.layers * _copies(base, factor, dims)
     for layer in itertools.cycle(base.layers):
         if flops.params((*layers, layer), dims).non_embedding > dims.target:
             return Pattern(layers)
         layers += (layer,)
 
 
-def _copies(base: Pattern, factor: Fraction) -> int:
+def _copies(base: Pattern, factor: Fraction, dims: Dims | None) -> int:
     if factor < 1:
+        target = f"the target of {dims.name}, {dims.target:,} parameters," if dims else "the target"
         raise ValueError(
-            f"the target is less than one copy of {_named(base)} (factor {float(factor):.4g}): "
+            f"{target} is less than one copy of {_named(base)} (factor {float(factor):.4g}): "
             "use stretch, a larger scale, or a base with fewer layers"
         )
     _check_length(len(base) * math.floor(factor), base, factor)

@@ -133,7 +133,7 @@ def test_prefix_may_hit_its_target_exactly():
 @pytest.mark.parametrize(
     "call, words",
     [
-        (lambda: stack("30(A-M)", scale="350M", space=2), ["30(A-M)", "use stretch"]),
+        (lambda: stack("30(A-M)", scale="350M", space=2), ["350M", "350,000,000", "30(A-M)", "use stretch"]),
         (lambda: stack("A-M", 0.5), ["factor 0.5", "use stretch"]),
         (lambda: stretch("30(A-M)", scale="350M", space=2), ["60 runs", "350,000,000", "fewer runs"]),
         (lambda: stretch("8(A-M)", 1000), ["16000 layers", str(MAX_LAYERS), "lower the target"]),

@@ -108,7 +108,7 @@ def test_a_scale_that_no_method_reaches_is_told_and_not_raised(tmp_path):
     campaign_runs.write(tmp_path, fixed=["16M"], space=3)
     found = follow(tmp_path, method=Method.STACK)
     assert found.chosen("350M").fit is None
-    assert "not reached: the target is less than one copy" in "\n".join(campaign_words.scaled(found))
+    assert "not reached: the target of 350M, 350,000,000 parameters, is less" in "\n".join(campaign_words.scaled(found))
     assert "less than one copy" in campaign.render(found)
 
 
