@@ -49,16 +49,16 @@ def _meminfo(name: str) -> int | None:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), None)
 
 
-def refuse(need: int, limit: int, settings: Settings, need_at: Callable[[int], int]) -> None:
+def refuse(need: int, limit: int, settings: Settings, need_at: Callable[[int], int], *, devices: int = 1) -> None:
     """Raises CandidateFault (oom_preflight) when `need` exceeds `limit`, with the largest halved batch that fits.
 
-    `need_at(batch)` compiles the step for another batch and returns its bytes.
+    `need_at(batch)` compiles the step for another batch, a multiple of `devices`, and returns its bytes on each.
     """
     if need <= limit:
         return
-    fits = _fitting(settings.batch_size, limit, need_at)
+    fits = _fitting(settings.batch_size, limit, need_at, devices)
     if fits is None:
-        mend = "not even a batch of 1 fits"
+        mend = f"not even a batch of {devices} fits"
     else:
         mend = f"batch_size {fits[0]} would fit ({fits[1] / _GIB:.1f} GiB)"
     batch, heads, length = settings.batch_size, settings.num_heads, settings.max_length
@@ -74,10 +74,9 @@ def refuse(need: int, limit: int, settings: Settings, need_at: Callable[[int], i
     )
 
 
-def _fitting(batch: int, limit: int, need_at: Callable[[int], int]) -> tuple[int, int] | None:
-    while batch > 1:
+def _fitting(batch: int, limit: int, need_at: Callable[[int], int], devices: int) -> tuple[int, int] | None:
+    while batch > devices:
         batch //= 2
-        need = need_at(batch)
-        if need <= limit:
+        if batch % devices == 0 and (need := need_at(batch)) <= limit:
             return batch, need
     return None

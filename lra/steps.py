@@ -92,7 +92,7 @@ class Steps:
             evaluation_bytes=preflight.need_bytes(logits),
         )
         most = max(fit.need_bytes, fit.evaluation_bytes)
-        preflight.refuse(most, fit.limit_bytes, self.job.settings, self._need_at)
+        preflight.refuse(most, fit.limit_bytes, self.job.settings, self._need_at, devices=len(self.devices))
         best = jax.jit(states.keep_best, donate_argnums=0, out_shardings=self.replicated)
         return Programs(self, update, logits, best, fit, seconds)
 

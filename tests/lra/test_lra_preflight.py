@@ -51,6 +51,13 @@ def test_a_model_that_fits_at_no_batch_is_told_so():
     assert found.value.details["fitting_batch"] is None
 
 
+def test_only_batches_that_the_devices_can_share_are_compiled():
+    asked = []
+    with pytest.raises(CandidateFault, match="not even a batch of 4"):
+        preflight.refuse(2 * GIB, GIB, LISTOPS, need_at=lambda batch: asked.append(batch) or 2 * GIB, devices=4)
+    assert asked == [8, 4]
+
+
 def test_what_the_device_reports_is_oom_or_a_crash():
     with pytest.raises(CandidateFault, match="smaller batch") as found, memory.blamed():
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 38 bytes")
