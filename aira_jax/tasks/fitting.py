@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import shutil
 import sys
 import tempfile
@@ -50,9 +51,33 @@ def fitted(fit: Fit, arguments: Arguments) -> Iterator[Path]:
             raise EvaluatorError(f"the sandbox could not be set up: {error}") from error
         product = workdir / PRODUCT
         if arguments.workdir != Path() and product.is_dir():
-            shutil.copytree(product, arguments.workdir, dirs_exist_ok=True)
+            _keep(product, arguments)
         _blame(execution, evaluation.read_result(workdir / RESULT), fit, product)
         yield product
+
+
+@contextlib.contextmanager
+def private(prefix: str) -> Iterator[Path]:
+    """A temporary folder for data with labels, removed afterwards: no fit by hand reads it, that of another neither."""
+    root = _private_root()
+    root.mkdir(mode=0o700, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=root) as folder:
+        yield Path(folder)
+
+
+def _private_root() -> Path:
+    return Path(tempfile.gettempdir()) / f"aira-jax-labels-{os.getuid()}"
+
+
+def _keep(product: Path, arguments: Arguments) -> None:
+    """Copies what a fit wrote into --workdir, but nothing in place of the submission or of the result."""
+    ours = {path.name for path in (arguments.submission, arguments.result_file) if path is not None}
+    shutil.copytree(
+        product,
+        arguments.workdir,
+        ignore=lambda folder, names: ours.intersection(names) if Path(folder) == product else (),
+        dirs_exist_ok=True,
+    )
 
 
 def _job(fit: Fit, arguments: Arguments, workdir: Path) -> Job:
@@ -73,7 +98,7 @@ def _job(fit: Fit, arguments: Arguments, workdir: Path) -> Job:
         files=fit.files,
         env={"PYTHONPATH": str(PACKAGE_ROOT)},
         mounts=tuple(Mount(path.resolve(), f"data/{path.name}") for path in fit.data),
-        hidden=tuple(path.resolve() for path in fit.hidden),
+        hidden=tuple(path.resolve() for path in (_private_root(), *fit.hidden)),
     )
 
 

@@ -6,7 +6,6 @@ and answers rows without labels (lra_fit.py); `score` compares the answers (lra_
 
 import contextlib
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,9 +87,9 @@ def _dataset(task: Task, profile: str, raw: Path | None) -> Iterator["store.Data
     choice = task.source(raw)
     if choice is not None and not choice.files and profile in lra_source.STAND_IN_PROFILES:
         print(f"{lra_source.VARIABLE} names no data: {choice.description} stand in", file=sys.stderr)
-    with tempfile.TemporaryDirectory(prefix="lra-data-") as folder:
+    with fitting.private("lra-data-") as folder:
         seed = preparation.data_seed(PUBLIC_SEED)
-        yield lra_data.make(task.name, profile, seed, choice, Path(folder) / "data")
+        yield lra_data.make(task.name, profile, seed, choice, folder / "data")
 
 
 def _refuse_agent_mount(mount: Path) -> None:
@@ -150,14 +149,14 @@ def _mounted(task: Task, arguments: Arguments) -> Iterator[Path]:
         return
     from aira_jax.tasks import lra_data
 
-    with tempfile.TemporaryDirectory(prefix="lra-mount-") as folder:
+    with fitting.private("lra-mount-") as folder:
         try:
             with _whole(task, arguments) as dataset:
-                lra_data.write_agent(Path(folder), dataset, profile=arguments.profile)
-                lra_data.write_labels(Path(folder), dataset, profile=arguments.profile, split=arguments.split)
+                lra_data.write_agent(folder, dataset, profile=arguments.profile)
+                lra_data.write_labels(folder, dataset, profile=arguments.profile, split=arguments.split)
         except ValueError as error:
             raise EvaluatorError(str(error)) from error
-        yield Path(folder)
+        yield folder
 
 
 def _whole(task: Task, arguments: Arguments) -> "contextlib.AbstractContextManager[store.Dataset]":
