@@ -8,7 +8,15 @@ from kernels_pallas.common.dispatch import TUNED_PATH
 
 
 def check(rows: list[dict]) -> list[str]:
-    """What misses its target among the measured rows; CPU targets are ratios of CPU time within one run."""
+    """What misses its target among the measured rows; compared are arms of one dtype on one device."""
+    alike: dict[tuple, list[dict]] = {}
+    for row in rows:
+        alike.setdefault((row["dtype"], row["device"]), []).append(row)
+    return [line for group in alike.values() for line in _check(group)]
+
+
+def _check(rows: list[dict]) -> list[str]:
+    """CPU targets are ratios of CPU time within one run."""
     fast, missed = {(r["op"], r["shape"], r["arm"]): r for r in best(rows)}, []
 
     def ratio(op, shape, slow, quick, least):

@@ -62,7 +62,7 @@ def _shared(op: str, x, dt, A, B, C, D, dt_bias, dt_limit, sizes: dict[str, int]
     if dt_bias is not None:
         activation_dtype(op, "dt_bias", dt_bias)
         bind(op, "dt_bias", dt_bias, "H", sizes)
-    if len(dt_limit) != 2 or not 0 <= dt_limit[0] < dt_limit[1]:
+    if not isinstance(dt_limit, tuple | list) or len(dt_limit) != 2 or not 0 <= dt_limit[0] < dt_limit[1]:
         fail(op, f"dt_limit={dt_limit}; needs (low, high) with 0 <= low < high")
 
 

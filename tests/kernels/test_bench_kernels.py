@@ -119,6 +119,8 @@ def test_an_arm_that_does_not_exist_is_refused():
 def test_targets_compare_the_best_chunks_within_one_run():
     good = [row("xla_scan", 120), row("xla_scan", 100), row("einsum_autodiff", 150), row("associative_over_time", 301)]
     assert targets.check(good) == []
+    elsewhere = [row("xla_scan", 300, device="another cpu"), row("xla_scan", 300, dtype="bfloat16")]
+    assert targets.check(good + elsewhere) == []
     slow = [row("xla_scan", 101), row("einsum_autodiff", 150)]
     assert targets.check(slow) == ["ssd small: xla_scan is 1.49x faster than einsum_autodiff; target 1.5x"]
 

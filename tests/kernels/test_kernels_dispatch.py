@@ -66,6 +66,7 @@ REFUSED = {
     "D dtype": ({"D": jnp.ones(4, int)}, r"D is int32; needs bfloat16, float32 or float64"),
     "bias": ({"dt_bias": jnp.ones(3)}, r"dt_bias has shape \[3\]; needs \[H\]"),
     "limit": ({"dt_limit": (1.0, 0.5)}, r"dt_limit=\(1.0, 0.5\); needs \(low, high\) with 0 <= low < high"),
+    "no limit": ({"dt_limit": None}, r"dt_limit=None; needs \(low, high\)"),
     "one limit": ({"dt_limit": (0.1,)}, r"dt_limit=\(0.1,\); needs \(low, high\)"),
     "name": ({"impl": "cuda"}, r"unknown impl 'cuda'; one of auto, reference, xla"),
     "elsewhere": (
