@@ -183,22 +183,22 @@ class Space:
 
     def sample(self, rng) -> dict[str, str]:
         """A uniformly drawn base, and a rule among those that fit it."""
-        return self._scaled(Pattern(tuple(PRIMITIVES[int(i)] for i in rng.integers(2, size=LAYERS))), rng)
+        base = Pattern(tuple(PRIMITIVES[int(i)] for i in rng.integers(2, size=LAYERS)))
+        return {SUBMISSION: self._scaled(base, rng).to_csv()}
 
     def mutate(self, files: Mapping[str, str], rng) -> dict[str, str]:
-        """Another base, by one layer, two swapped ones or a copied block; one in four times another rule instead."""
+        """Another model: one layer of the base, two swapped ones or a copied block; one in four times another rule."""
         old = parse(files[SUBMISSION].encode())
-        if rng.integers(4) == 0:
-            others = [s for s in self._rules(old.base) if s.scaling is not old.scaling]
-            if others:
-                return {SUBMISSION: others[int(rng.integers(len(others)))].to_csv()}
-        return self._scaled(Pattern(moves.mutate(old.base.layers, PRIMITIVES, rng)), rng)
+        while True:  # two bases or rules may give the same model, but most changes of a layer do not
+            new = self._changed(old, rng)
+            if new.scaled != old.scaled:
+                return {SUBMISSION: new.to_csv()}
 
     def crossover(self, a: Mapping[str, str], b: Mapping[str, str], rng) -> dict[str, str]:
         """The head of one base and the tail of the other; a mutation where lengths differ or nothing changes."""
         head, tail = (parse(files[SUBMISSION].encode()).base for files in (a, b))
         if len(head) == len(tail) and (child := Pattern(moves.cross(head.layers, tail.layers, rng))) != head:
-            return self._scaled(child, rng)
+            return {SUBMISSION: self._scaled(child, rng).to_csv()}
         return self.mutate(a, rng)
 
     def canonical(self, files: Mapping[str, str]) -> str | None:
@@ -208,13 +208,19 @@ class Space:
         except SubmissionError:
             return None
 
-    def _scaled(self, base: Pattern, rng) -> dict[str, str]:
-        fitting = self._rules(base)
-        return {SUBMISSION: fitting[int(rng.integers(len(fitting)))].to_csv()}
+    def _changed(self, old: Submission, rng) -> Submission:
+        others = [s for s in self._rules(old.base) if s.scaling is not old.scaling]
+        if others and rng.integers(4) == 0:
+            return others[int(rng.integers(len(others)))]
+        return self._scaled(Pattern(moves.mutate(old.base.layers, PRIMITIVES, rng)), rng)
+
+    def _scaled(self, base: Pattern, rng) -> Submission:
+        fitting = self._rules(base) or self._rules(Pattern(base.layers[:LAYERS]))
+        return fitting[int(rng.integers(len(fitting)))]
 
     def _rules(self, base: Pattern) -> list[Submission]:
         found = []
-        for scaling in Scaling:
+        for scaling in Scaling if len(base) <= LAYERS else (Scaling.GIVEN,):
             try:
                 found.append(scale(base, scaling))
             except ValueError:
