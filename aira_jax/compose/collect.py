@@ -206,7 +206,7 @@ def read_run(folder: Path) -> tuple[list[Row], RunFacts]:
     if space is None:
         raise ValueError(f"{tree.run['task']} is no search over patterns")
     if isinstance(space, OptionSpace):
-        raise ValueError(f"{tree.run['task']} searches layers with options, which the aggregation does not know")
+        raise ValueError(f"{tree.run['task']} searches layers with options; only plain patterns are collected")
     ends = {(r["node"], r["phase"], r.get("seed") or 0): r for r in records if r["kind"] == events.Kind.EXEC_END}
     times = {r["node"]: r["t"] for r in records if r["kind"] == events.Kind.NODE}
     common = _common(folder, tree, len(space.primitives), last_config(records))
