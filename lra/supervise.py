@@ -115,7 +115,10 @@ class _Child:
                         return
 
     def _receive(self, line: str) -> None:
-        message = json.loads(line)
+        try:
+            message = json.loads(line)
+        except json.JSONDecodeError:  # torn: the process was killed while it wrote; its exit code tells
+            return
         if "row" in message:
             self.on_row(message["row"])
         else:
@@ -143,7 +146,7 @@ class _Child:
         if self.killed is not None:
             raise self.killed
         if message is None:
-            raise Interrupted("stopped before anything was saved") if self.signals else self._crash(code)
+            raise Interrupted("stopped, nothing more was saved") if self.signals else self._crash(code)
         if "defect" in message:
             raise RuntimeError(f"training ended with a defect of its own:\n{message['defect']}")
         if "fault" in message:

@@ -1,5 +1,6 @@
 """The process that imports a candidate: what it sees, and that nothing it starts outlives it."""
 
+import signal
 import time
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from lra_models import MINIMAL, SMALL, job, listops
 
 from lra import supervise
+from lra.failures import CandidateFault, Kind
 
 SECRETS = {"ANTHROPIC_API_KEY": "sk-1", "HF_TOKEN": "hf-2", "AWS_SECRET_ACCESS_KEY": "aws-3", "MY_VPN": "vpn-4"}
 
@@ -28,6 +30,16 @@ def test_the_environment_is_an_allow_list(secrets, tmp_path, monkeypatch):
     assert seen["PYTHONPATH"].split(":") == [str(Path(__file__).parents[2]), "/some/where"]
     assert seen["XLA_FLAGS"] == "--xla_dump_to=x --xla_gpu_deterministic_ops=true"
     assert (seen["JAX_PLATFORMS"], seen["HOME"]) == ("cpu", str(Path.home()))
+
+
+def test_a_message_that_was_cut_off_is_a_crash_of_the_process(tmp_path):
+    child = supervise._Child(job(tmp_path / "data", tmp_path / "run"), print, check=False)
+    lines = supervise._Lines(child._receive)
+    lines.feed(b'{"report": {"task": "list')
+    lines.feed(b"")
+    with pytest.raises(CandidateFault, match="signal SIGKILL") as found:
+        child._judged(-signal.SIGKILL)
+    assert found.value.kind is Kind.CRASH
 
 
 @pytest.mark.slow
