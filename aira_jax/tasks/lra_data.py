@@ -105,8 +105,13 @@ def check_profile(data_dir: Path, profile: str) -> None:
 
 
 def inputs(data_dir: Path, split: Split) -> store.Split:
-    """The rows that a fit must answer, unlabelled."""
-    return store.open(data_dir / INPUTS[split]).split(split)
+    """The rows that a fit must answer, unlabelled. Raises EvaluatorError if they are missing or damaged."""
+    try:
+        return store.open(data_dir / INPUTS[split]).split(split)
+    except ValueError as error:
+        raise EvaluatorError(
+            f"{data_dir / INPUTS[split]} is missing or damaged: prepare it with evaluate_prepare.py --split={split}"
+        ) from error
 
 
 def read_labels(data_dir: Path, *, profile: str, split: Split) -> Labels:

@@ -126,7 +126,10 @@ def _fit(task: Task, arguments: Arguments, candidate: Candidate, data: Path) -> 
     limits = loader.load_folder(task.folder).limits
     folders = [path for path in sorted(data.iterdir()) if path.is_dir()]
     secret = [path for path in folders if path.name.endswith("_with_labels")]
-    choice = task.source()
+    try:
+        choice = task.source()
+    except ValueError as error:
+        raise EvaluatorError(str(error)) from error
     return fitting.Fit(
         script=task.folder / "evaluate.py",
         artifact=MODEL,

@@ -95,6 +95,11 @@ def test_labels_of_other_train_rows_or_another_profile_are_refused(whole, mounte
         lra_data.read_labels(mounted, profile="smoke", split=Split.VALIDATION)
 
 
+def test_rows_that_were_not_prepared_are_named_with_the_script_that_makes_them(mounted):
+    with pytest.raises(EvaluatorError, match=r"validation_inputs is missing.*evaluate_prepare.py --split=validation"):
+        lra_data.inputs(mounted, Split.VALIDATION)
+
+
 def test_the_search_mounts_labels_for_the_score_only(tmp_path):
     from aira_jax.search.evaluation import Splits
 
@@ -124,6 +129,17 @@ def test_a_variable_that_names_nothing_is_refused(monkeypatch):
     monkeypatch.setenv(lra_source.VARIABLE, "/nowhere")
     with pytest.raises(ValueError, match="AIRA_JAX_LRA=/nowhere: no such folder"):
         sources.choose("imdb")
+
+
+def test_a_variable_that_names_nothing_ends_an_evaluation_of_prepared_data_with_a_message(
+    monkeypatch, mounted, tmp_path, capsys
+):
+    monkeypatch.setenv(lra_source.VARIABLE, "/nowhere")
+    task = loader.load("LongContextReasoningLRATextAccuracy")
+    flags = [f"--submission-file={task.folder / 'starter' / 'model.py'}", "--profile=smoke", f"--data-dir={mounted}"]
+    flags.append(f"--result-file={tmp_path / 'report.json'}")
+    assert lra_task.evaluate(lra_task.Task("text", task.folder), flags) == 1
+    assert "error: AIRA_JAX_LRA=/nowhere: no such folder" in capsys.readouterr().err
 
 
 @pytest.fixture
