@@ -23,6 +23,8 @@ def doubts(job: Job, rows: Rows) -> list[str]:
             f"{share:.0%} of the rows are longer than max_length {job.settings.max_length} and lose their end: "
             f"use data made for profile {job.profile}, or another profile"
         )
+    if rows.seen:
+        found.append("train_on=full: the model trains on the validation rows, whose accuracy thus shows nothing new")
     if meta.surrogate:
         found.append(f"the data are a surrogate: {meta.label}; no score on them compares with published ones")
     return found

@@ -133,5 +133,6 @@ def _accuracies(job: Job, rows: Rows, trained: Trained, step: int, name: str, lo
         found |= {f"{split.name}_loss": loss, f"{split.name}_accuracy": accuracy}
         last = job.settings.num_train_steps
         values = {"split": split.name, "params": str(name), "loss": loss, "accuracy": accuracy, "rows": len(split)}
-        log.append({"kind": FULL, "step": last, **values})
+        seen = {"seen": True} if rows.seen and split is rows.validation else {}
+        log.append({"kind": FULL, "step": last, **values, **seen})
     return Accuracies(**{"step": step, "validation_accuracy": None, "validation_loss": None, **found})

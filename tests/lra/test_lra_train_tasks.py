@@ -10,6 +10,7 @@ from lra_models import MINIMAL, SMALL
 from lra import reporting, train
 from lra.data import build, store, text
 from lra.job import Job, Recipe, ScoreParams, TrainOn, make_job
+from lra.metrics_log import read
 from lra.rows import joined, select
 
 SHORT = SMALL.replace(num_train_steps=6, eval_frequency=5, max_length=64)
@@ -35,8 +36,10 @@ def test_full_training_adds_the_validation_rows_and_marks_them_as_seen(reviews, 
     report = train.run(job("text", reviews, tmp_path, train_on=TrainOn.FULL))
     data = store.open(reviews)
     assert report.train_rows == len(data.split("train")) + len(data.split("validation"))
-    rows = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    assert any('"kind": "eval"' in row and '"seen": true' in row for row in rows)
+    rows = [row for row in read(tmp_path / "run" / "metrics.jsonl") if row["kind"] != "train"]
+    seen = {(row["kind"], row.get("split")): row.get("seen", False) for row in rows}
+    assert seen == {("eval", None): True, ("full", "validation"): True, ("full", "test"): False}
+    assert any("trains on the validation rows" in warning for warning in report.warnings)
     assert {row["name"] for row in report.diagnostics["test"]["baselines"]} == {
         "majority",
         "byte 1-gram",
