@@ -72,7 +72,7 @@ def parse(source: str) -> ast.Module:
     try:
         return ast.parse(source)
     except SyntaxError as error:
-        where = f"line {error.lineno}, column {error.offset}"
+        where = f"line {error.lineno}, column {error.offset}" if error.lineno else "the file"
         line = f": {error.text.strip()}" if error.text else ""
         raise CandidateFault(Kind.SYNTAX, f"{where}: {error.msg}{line}", line=error.lineno) from error
     except ValueError as error:  # a null byte

@@ -135,6 +135,7 @@ CLASS = "class CustomEncoder:\n    pass\n"
     [
         ("class CustomEncoder(\n", "syntax", "syntax", "line 1"),
         (b"\xff\xfe", "syntax", None, "byte 0 is not UTF-8"),
+        (f"{CLASS}\0", "syntax", "syntax", "(line 3|the file).*null byte"),
         ("class CustomEncodr:\n    pass\n", "interface", "missing_class", "CustomEncoder"),
         (f"LR = 0.5\nEMB_DIM = 'x'\n{CLASS}", "interface", "config", "EMB_DIM"),
     ],
