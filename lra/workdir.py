@@ -60,13 +60,14 @@ def _locked(descriptor: int) -> bool:
 def prepare(job: Job, identity: Mapping[str, Any]) -> None:
     """Starts or continues the run of the folder: config.json, env.json and a copy of model.py.
 
+    What failed before its first update is replaced: mend model.py and run the same command.
     Raises: ValueError when it holds something that is no run, holds a run and `job.resume` is off, or holds another
     run: the keys that differ are listed.
     """
     folder = job.workdir
     identity = json.loads(json.dumps(identity))
     config = folder / CONFIG
-    if config.is_file():
+    if config.is_file() and _begun(folder):
         _compare(job, _read(config), identity)
     elif strangers := sorted(path.name for path in folder.iterdir() if not _ours(path.name)):
         raise ValueError(f"{folder} holds {strangers[0]} and no run: name an empty or a new folder")
@@ -76,8 +77,13 @@ def prepare(job: Job, identity: Mapping[str, Any]) -> None:
     _replace(config, json.dumps(identity, indent=2) + "\n")
 
 
+def _begun(folder: Path) -> bool:
+    log = folder / METRICS
+    return (log.is_file() and log.stat().st_size > 0) or any((folder / CHECKPOINTS).glob("[0-9]*"))
+
+
 def _ours(name: str) -> bool:
-    return name in (MODEL, ENV, METRICS, REPORT, CHECKPOINTS, PLOTS, "job.json", "log.txt", "failure.json")
+    return name in (CONFIG, MODEL, ENV, METRICS, REPORT, CHECKPOINTS, PLOTS, "job.json", "log.txt", "failure.json")
 
 
 def _compare(job: Job, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

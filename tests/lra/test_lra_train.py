@@ -193,6 +193,17 @@ def test_a_bad_recipe_is_no_fault_of_the_model(data, tmp_path, recipe):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_model_that_failed_before_its_first_update_may_be_mended_in_the_same_folder(data, tmp_path):
+    with pytest.raises(CandidateFault, match="No module named 'there_is_none'"):
+        train.run(job(data, tmp_path / "run", "import there_is_none\n" + MINIMAL))
+    mended = job(data, tmp_path / "run", MINIMAL)
+    with workdir.held(mended.workdir):
+        workdir.prepare(mended, mended.identity({}))
+        (mended.workdir / "metrics.jsonl").write_text("{}\n")
+        with pytest.raises(ValueError, match="holds another run"):
+            workdir.prepare(mended, mended.identity({"train": "other"}))
+
+
 def test_two_processes_never_train_in_one_folder(tmp_path):
     folder = tmp_path / "run"
     refused = pytest.raises(ValueError, match="another process trains in")
