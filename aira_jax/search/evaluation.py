@@ -15,6 +15,7 @@ from aira_jax.search.executions import PREDICTIONS, RESULT_FILE, Executor, Phase
 from aira_jax.search.operators import Analysis, Fitness
 from aira_jax.search.settings import SandboxSettings
 from aira_jax.search.tree import Node, NodeStatus, Tree, resolve
+from aira_jax.tasks.fitting import private_root
 
 INFRA_TRIES = 2
 PASSED = {
@@ -87,7 +88,8 @@ class Splits:
     @property
     def hidden(self) -> tuple[Path, ...]:
         """What no candidate may reach."""
-        return tuple(path for path in (self.labels_root, self.eval_validation, self.eval_test, *self.raw) if path)
+        places = (self.labels_root, self.eval_validation, self.eval_test, *self.raw, private_root())
+        return tuple(path for path in places if path)
 
 
 class Evaluator:

@@ -58,14 +58,15 @@ def fitted(fit: Fit, arguments: Arguments) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def private(prefix: str) -> Iterator[Path]:
-    """A temporary folder for data with labels, removed afterwards: no fit by hand reads it, that of another neither."""
-    root = _private_root()
+    """A temporary folder for labels, removed afterwards. No fit reads it, that of another evaluation neither."""
+    root = private_root()
     root.mkdir(mode=0o700, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=root) as folder:
         yield Path(folder)
 
 
-def _private_root() -> Path:
+def private_root() -> Path:
+    """Where they all lie, which every sandbox must hide from candidates."""
     return Path(tempfile.gettempdir()) / f"aira-jax-labels-{os.getuid()}"
 
 
@@ -98,7 +99,7 @@ def _job(fit: Fit, arguments: Arguments, workdir: Path) -> Job:
         files=fit.files,
         env={"PYTHONPATH": str(PACKAGE_ROOT)},
         mounts=tuple(Mount(path.resolve(), f"data/{path.name}") for path in fit.data),
-        hidden=tuple(path.resolve() for path in (_private_root(), *fit.hidden)),
+        hidden=tuple(path.resolve() for path in (private_root(), *fit.hidden)),
     )
 
 

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from aira_jax.tasks import evaluation, loader, lra_data, lra_source, lra_task, overview, sources
+from aira_jax.tasks import evaluation, fitting, loader, lra_data, lra_source, lra_task, overview, sources
 from aira_jax.tasks.evaluation import EvaluatorError, Split
 from lra.data import store
 
@@ -111,6 +111,8 @@ def test_the_search_mounts_labels_for_the_score_only(tmp_path):
         assert trusted == [*seen, f"data/{split}_with_labels"]
     assert tmp_path / "labels" in splits.hidden
     assert tmp_path / "raw" in splits.hidden
+    with fitting.private("labels-") as by_hand:
+        assert by_hand.parent in splits.hidden
 
 
 @pytest.mark.parametrize(("task", "kind"), [("text", "imdb"), ("retrieval", "aan"), ("needle", "prose")])
