@@ -43,7 +43,7 @@ def logits_of(name: str, *options: tuple[str, object]) -> tuple[np.ndarray, np.n
     return np.asarray(forward(inputs)), np.asarray(forward(np.pad(inputs, ((0, 0), (0, 40)))))
 
 
-@pytest.mark.parametrize("name", ["transformer", "linear", "local", "performer"])
+@pytest.mark.parametrize("name", ["transformer", slow("linear"), slow("local"), slow("performer")])
 def test_the_reference_has_the_published_number_of_parameters(name):
     kind = encoders.single(name)
     assert draw.parameters(kind(vocab_size=17, num_classes=10, **LISTOPS)) == 8_948_746

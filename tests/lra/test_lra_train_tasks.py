@@ -106,13 +106,17 @@ def test_rows_that_lose_their_end_are_a_warning(reviews, tmp_path):
 
 @pytest.mark.slow
 def test_nothing_imports_tensorflow_or_torch(tmp_path):
-    program = (
-        "import sys; from pathlib import Path; from lra import train, job; from lra.data import build\n"
-        f"data = Path({str(tmp_path / 'data')!r})\n"
-        "small = build.Request(build.Task.LISTOPS, profile=build.Profile.SMOKE, train=200, validation=50, test=50)\n"
-        "build.make(small, data)\n"
-        f"chosen = job.make_job('listops', data, Path({str(tmp_path / 'run')!r}), overrides={{'num_train_steps': 2}})\n"
-        "train.run(chosen)\n"
-        "sys.exit(any(name in sys.modules for name in ('tensorflow', 'torch')))"
-    )
+    program = f"""
+import importlib, pathlib, pkgutil, sys
+import lra
+from lra import job, train
+from lra.data import build
+for module in pkgutil.walk_packages(lra.__path__, "lra."):
+    importlib.import_module(module.name)
+folder = pathlib.Path({str(tmp_path)!r})
+small = build.Request(build.Task.LISTOPS, profile=build.Profile.SMOKE, train=200, validation=50, test=50)
+build.make(small, folder / "data")
+train.run(job.make_job("listops", folder / "data", folder / "run", overrides={{"num_train_steps": 2}}))
+sys.exit(any(name in sys.modules for name in ("tensorflow", "torch")))
+"""
     assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
