@@ -62,7 +62,7 @@ def render(run: RunView, max_bytes: int = MAX_BYTES) -> str:
         style=style,
         script=script,
         policy=page_frame.policy(style, script),
-        title=f"{run.start['task']}, {run.start['agent']}, seed {run.start['seed']}",
+        title=_title(run),
         metric=run.start.get("metric", "fitness"),
         state=state(run),
         submitted_test=submitted_test(run),
@@ -79,6 +79,11 @@ def render(run: RunView, max_bytes: int = MAX_BYTES) -> str:
         pages=[page(view, run, share) for view in run.nodes],
         config=json.dumps(run.config, indent=2, sort_keys=True, ensure_ascii=False),
     )
+
+
+def _title(run: RunView) -> str:
+    task = f"{run.start['task']} on {run.surrogate}" if run.surrogate else run.start["task"]
+    return f"{task}, {run.start['agent']}, seed {run.start['seed']}"
 
 
 def headline_cost(run: RunView) -> str:

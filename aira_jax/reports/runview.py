@@ -166,6 +166,17 @@ class RunView:
         return fold(records, blobs)
 
     @property
+    def about(self) -> Mapping[str, Any]:
+        """What the evaluator says beside the score of the first good node; {} without one, or where it says nothing."""
+        return next((v.node.result["extra"] for v in self.nodes if v.node.is_good and v.node.result.get("extra")), {})
+
+    @property
+    def surrogate(self) -> str:
+        """The name of what stood in for the data of the task, "" for its own data."""
+        named = self.about.get("data") or self.start.get("corpus") or "unnamed"
+        return str(named) if self.about.get("surrogate") else ""
+
+    @property
     def best(self) -> NodeView | None:
         return self.nodes[self.tree.best.id] if self.tree.best else None
 

@@ -140,8 +140,7 @@ def read(folder: Path, load: Callable[[str], Task] = loader.load) -> RunRow:
         raise ValueError("no run began here: its log holds no run_start record")
     view = runview.fold(scan.records, events.Blobs(folder / "blobs"))
     task, warning = facts(view.start, load)
-    about = next((v.node.result["extra"] for v in view.nodes if v.node.is_good and v.node.result.get("extra")), {})
-    data = view.start.get("corpus") or about.get("data") or ""
+    data = view.start.get("corpus") or view.about.get("data") or ""
     surrogate = f"{task.label}: a surrogate for its data ({data}); no score compares with published ones"
     torn = f"its log ends within a record ({len(scan.torn)} bytes left out)" if scan.torn else ""
     submitted = view.submitted
@@ -152,7 +151,7 @@ def read(folder: Path, load: Callable[[str], Task] = loader.load) -> RunRow:
         **_identity(folder, view),
         task=task,
         data=data,
-        surrogate=(about.get("data") or data) if about.get("surrogate") else "",
+        surrogate=view.surrogate,
         state=_state(view),
         submitted=submitted.node.id if submitted else None,
         validation=submitted.node.fitness if submitted else None,
@@ -167,7 +166,7 @@ def read(folder: Path, load: Callable[[str], Task] = loader.load) -> RunRow:
         tokens=spent.tokens,
         wall_s=spent.wall_s,
         steps=tuple(sorted(steps, key=lambda step: step.step)),
-        warnings=tuple(filter(None, (warning, torn, about.get("surrogate") and surrogate))),
+        warnings=tuple(filter(None, (warning, torn, view.surrogate and surrogate))),
     )
 
 

@@ -160,6 +160,17 @@ def test_a_task_without_a_test_split_says_so(small_view, is_test):
     assert ("Validation is test." in report.render(view)) is is_test
 
 
+@pytest.mark.parametrize("surrogate", [True, False])
+def test_a_surrogate_is_named_in_the_title_and_in_a_notice(small_view, surrogate):
+    extra = {"data": "AAN surrogate (1,665 papers)", "surrogate": surrogate}
+    first = small_view.first_draft
+    changed = dataclasses.replace(first, node=dataclasses.replace(first.node, result={"extra": extra}))
+    nodes = tuple(changed if view is first else view for view in small_view.nodes)
+    text = report.render(dataclasses.replace(small_view, nodes=nodes))
+    assert ("<b>AAN surrogate (1,665 papers)</b> stands in for" in text) is surrogate
+    assert (" on AAN surrogate (1,665 papers)," in text.partition("</title>")[0]) is surrogate
+
+
 def test_unpriced_calls_are_called_unpriced_in_every_total(hostile_html):
     assert "Unpriced: add config.llm.prices for claude-opus-4-5." in hostile_html
     assert "unpriced" in hostile_html
