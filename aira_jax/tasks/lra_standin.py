@@ -30,24 +30,7 @@ _FILLERS = (
     "We saw it on a rainy evening.", "It runs for two hours.", "My neighbour lent me the disc.",
     "The cinema was half empty.", "It was shot in the mountains.", "A sequel has been announced.",
 )  # fmt: skip
-_SYLLABLES = (
-    "ba",
-    "cor",
-    "del",
-    "fim",
-    "gra",
-    "hul",
-    "jo",
-    "kep",
-    "lin",
-    "mos",
-    "nar",
-    "pel",
-    "qui",
-    "rud",
-    "sta",
-    "ven",
-)
+_SYLLABLES = "ba cor del fim gra hul jo kep lin mos nar pel qui rud sta ven".split()
 
 
 def write(kind: str, folder: Path) -> dict:
