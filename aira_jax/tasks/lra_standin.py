@@ -30,7 +30,9 @@ _FILLERS = (
     "We saw it on a rainy evening.", "It runs for two hours.", "My neighbour lent me the disc.",
     "The cinema was half empty.", "It was shot in the mountains.", "A sequel has been announced.",
 )  # fmt: skip
-_SYLLABLES = "ba cor del fim gra hul jo kep lin mos nar pel qui rud sta ven".split()
+_SYLLABLES = (
+    "ba", "cor", "del", "fim", "gra", "hul", "jo", "kep", "lin", "mos", "nar", "pel", "qui", "rud", "sta", "ven",
+)  # fmt: skip
 
 
 def write(kind: str, folder: Path) -> dict:
