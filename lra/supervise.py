@@ -43,7 +43,7 @@ def run(job: Job, *, on_row: Callable[[Mapping[str, Any]], None], check: bool = 
     of this package.
     """
     failure = job.workdir / FAILURE
-    with contextlib.suppress(FileNotFoundError):
+    if not check and failure.is_file():
         failure.unlink()
     try:
         return _Child(job, on_row, check).outcome()

@@ -70,6 +70,7 @@ def test_the_last_line_is_the_contracts_object(data, tmp_path):
         (["--config.settings.batch_size=0"], ["batch_size = 0 must be at least 1"]),
         (["--config.score_params=best"], ['did you mean "best_val"']),
         (["--config.train_on=full"], ["train_on=full is for text"]),
+        pytest.param(["--workdir=README.md/run"], ["README.md/run cannot be written"], marks=pytest.mark.slow),
     ],
 )
 def test_bad_input_ends_with_2_and_one_message(data, tmp_path, flags, words):
