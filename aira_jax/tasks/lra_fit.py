@@ -116,8 +116,8 @@ def _facts(report: "Report") -> dict[str, Any]:
     """What a fit says about itself."""
     kept = ("steps_per_s", "tokens_per_s", "peak_memory_bytes", "params_vs_transformer", "compile_s", "train_rows")
     return {
-        "train_s": report.wall_s,
-        "device_s": report.wall_s + report.compile_s,
+        "train_s": report.wall_s - report.compile_s,
+        "device_s": report.wall_s,
         "n_params": report.params,
         "steps": report.steps,
         "extra": {key: getattr(report, key) for key in kept} | {"warnings": list(report.warnings)},
