@@ -208,7 +208,8 @@ class Report:
     """How a run went. Accuracies are those of `score_params`; `final` and `best` hold both candidates for it.
 
     `diagnostics`: per labelled split the baselines and one verdict sentence each. `peak_memory_bytes`: of the device,
-    or of the process without one. `trained` (not in the JSON) predicts: see `lra.train.predict`.
+    or of the process without one. `kernels`: which implementations ran, by operator and shape.
+    `trained` (not in the JSON) predicts: see `lra.train.predict`.
     """
 
     task: str
@@ -235,6 +236,7 @@ class Report:
     wall_s: float
     diagnostics: Mapping[str, Any]
     published: tuple[Mapping[str, Any], ...]
+    kernels: tuple[Mapping[str, Any], ...]
     warnings: tuple[str, ...]
     trained: Any = dataclasses.field(default=None, repr=False, compare=False)
 

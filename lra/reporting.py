@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import kernels_pallas
 from lra import designs, diagnostics, memory, plots, settings, workdir
 from lra.clock import Clock
 from lra.job import Accuracies, Job, Report, ScoreParams
@@ -70,6 +71,7 @@ def write(
         wall_s=clock.wall_s,
         diagnostics=found,
         published=tuple(_published(job)),
+        kernels=tuple(kernels_pallas.chosen()),
         warnings=job.warnings,
         trained=trained,
     )

@@ -137,7 +137,8 @@ class _Job:
             planned += [lanes.Lane(task, train, test, vocab, seed) for seed in eval_seeds]
         programs = self.directory / "programs"
         scored = lanes.train(planned, self.preset, self.pattern.layers, engine=self.engine, programs=programs)
-        return [self._result(seed, [s for s in scored if s.lane.seed == seed], lanes.machine()) for seed in eval_seeds]
+        facts = lanes.machine(), lanes.kernels(self.pattern.layers)
+        return [self._result(seed, [s for s in scored if s.lane.seed == seed], *facts) for seed in eval_seeds]
 
     def _rows(self, task: str) -> tuple[mad.Rows, mad.Rows, int]:
         p = self.preset
@@ -150,7 +151,9 @@ class _Job:
         train, test = mad.split_validation(data.train) if self.split is Split.VALIDATION else (data.train, data.test)
         return train, test, data.vocab
 
-    def _result(self, eval_seed: int, scored: Sequence[Any], machine: Mapping[str, str]) -> ProxyResult:
+    def _result(
+        self, eval_seed: int, scored: Sequence[Any], machine: Mapping[str, str], kernels: Mapping[str, str]
+    ) -> ProxyResult:
         scored = sorted(scored, key=lambda s: self.tasks.index(s.lane.task))
         text = (self.datasets or {}).get(self.preset.proxy)
         by_task = {s.lane.task: s for s in scored}
@@ -177,6 +180,7 @@ class _Job:
             stopped_early=tuple(task for task, s in by_task.items() if s.stopped),
             versions={name: version for name, version in machine.items() if name != "device"},
             parameters={task: s.parameters for task, s in by_task.items()},
+            kernels=kernels,
             revision=REVISION,
             proxy=self.preset.proxy,
             corpus=text and text.corpus,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jax
 
+import kernels_pallas
 from aira_jax.proxies import engine_table, metrics, proxy_model
 from aira_jax.proxies.compile_cache import Compiler
 from aira_jax.proxies.fidelity import Preset
@@ -53,6 +54,13 @@ def machine() -> dict[str, str]:
     device = jax.devices()[0]
     versions = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy")}
     return {"device": f"{device.platform}:{device.device_kind}", **versions}
+
+
+def kernels(layers: Sequence[str]) -> dict[str, str]:
+    """Operator -> implementation of the kernels that layers of Mamba-2 ran; empty without such layers."""
+    if not any(layer.startswith("Mb") for layer in layers):
+        return {}
+    return {row["op"]: row["impl"] for row in kernels_pallas.chosen()}
 
 
 def _train_group(lanes, preset, layers, engine, compiler) -> list[Scored]:

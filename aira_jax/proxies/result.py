@@ -49,7 +49,8 @@ class ProxyResult:
     that was scored. `selected_on_test` marks the comparison mode select=best_test_madlab, `stopped_early` names the
     tasks that reached the preset's `stop_at`.
 
-    `parameters` counts those of every task's model (the tasks differ in vocabulary), `revision` is the evaluator's.
+    `parameters` counts those of every task's model (the tasks differ in vocabulary), `revision` is the evaluator's;
+    `kernels` names the implementation of every operator under the Mamba-2 layers.
 
     The text proxies have one task, named like the proxy, and rank by `loss` (lower first); `corpus` tells where their
     windows come from and `bytes_per_target` how much text a scored target stands for (None: the corpus does not say).
@@ -76,6 +77,7 @@ class ProxyResult:
     stopped_early: tuple[str, ...] = ()
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     parameters: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    kernels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     revision: int | None = None
     proxy: str = "mad"
     corpus: Mapping[str, Any] | None = None

@@ -21,6 +21,7 @@ log = logging.getLogger("kernels_pallas")
 TUNED_PATH = Path(__file__).parent.parent / "tuned.json"
 _interpret = contextvars.ContextVar("kernels_pallas_interpret", default=False)
 _block_sizes = contextvars.ContextVar("kernels_pallas_block_sizes", default=None)
+_chosen: dict[tuple[str, str], "Choice"] = {}
 
 
 class Impl(enum.StrEnum):
@@ -172,15 +173,28 @@ def _choice(op: Op, spec, impl: Impl, where: str, chunk, entry, reason: str, blo
     if blocks is None:
         blocks = tuple(sorted((mine or {}).get("blocks", {}).items()))
     choice = Choice(impl, chunk, blocks, reason)
-    _log_once(op.name, str(spec), choice)
+    _record(op.name, str(spec), choice)
     return choice
 
 
-@functools.lru_cache(maxsize=4096)
-def _log_once(op: str, spec: str, choice: Choice) -> None:
+def _record(op: str, spec: str, choice: Choice) -> None:
+    if _chosen.get((op, spec)) == choice:
+        return
+    _chosen[op, spec] = choice
     log.info(
         "%s %s -> %s chunk=%s blocks=%s: %s", op, spec, choice.impl, choice.chunk, dict(choice.blocks), choice.reason
     )
+
+
+def chosen() -> list[dict]:
+    """What this process chose so far, the latest for each operator and shape, for the record of a run.
+
+    Each row is JSON data: op, spec, impl, chunk, blocks, reason. Choices are made while a program is traced.
+    """
+    return [
+        {"op": op, "spec": spec, **dataclasses.asdict(choice), "impl": choice.impl.value, "blocks": dict(choice.blocks)}
+        for (op, spec), choice in _chosen.items()
+    ]
 
 
 @functools.lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 import builtins
 import dataclasses
+import json
 import logging
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from kernels_pallas import (
     cases,
     causal_conv1d,
     causal_conv1d_step,
+    chosen,
     explain,
     gated_rmsnorm,
     interpret_mode,
@@ -183,13 +185,15 @@ def test_auto_never_interprets():
     assert "skipped pallas_triton (interpret_mode() runs only what is called by name)" in choice.reason
 
 
-def test_the_choice_is_logged_once_per_shape(caplog):
-    dispatch._log_once.cache_clear()
+def test_the_choice_is_logged_once_per_shape_and_kept_for_the_record(caplog, monkeypatch):
+    monkeypatch.setattr(dispatch, "_chosen", {})
     with caplog.at_level(logging.INFO, logger="kernels_pallas"):
         for _ in range(3):
             explain("ssd", SPEC)
         explain("ssd", SsdSpec(2, 64, 2, 16, 1, 16))
     assert [r.getMessage().split(" -> ")[1][:8] for r in caplog.records] == ["xla_scan"] * 2
+    assert [(row["op"], row["impl"]) for row in chosen()] == [("ssd", "xla_scan")] * 2
+    assert json.loads(json.dumps(chosen()))[0]["spec"] == str(SPEC)
 
 
 def test_a_tuned_entry_decides_on_its_device(monkeypatch):

@@ -68,6 +68,13 @@ def test_a_result_counts_the_parameters_of_every_tasks_model(first, tiny):
     assert first.parameters[TASKS[1]] - first.parameters[TASKS[0]] == wider * (2 * tiny.d + 1)
 
 
+def test_a_result_names_the_kernels_of_mamba_layers(first, evaluate):
+    assert first.kernels == {}
+    kernels = evaluate("Mb-M", tasks=TASKS[:1]).kernels
+    assert kernels["ssd"] == "xla_scan"
+    assert set(kernels) >= {"causal_conv1d", "gated_rmsnorm"}
+
+
 def test_rows_of_the_public_seed_alone_are_kept_on_disk(first, evaluate, directory):
     kept = sorted(path.name for path in (directory / "mad").iterdir())
     assert [name.rpartition("-")[0] for name in kept] == sorted(TASKS)
