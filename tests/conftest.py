@@ -1,4 +1,4 @@
-"""Settings of every test: properties draw the same examples each run, whatever the machine's load; XLA compiles fast."""
+"""Settings of every test: properties draw the same examples each run, at any load; XLA compiles fast."""
 
 import os
 
