@@ -1,5 +1,6 @@
 """How every script starts: flags are parsed, bad input ends with exit 2 and one message, `--debug` shows tracebacks."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
                 raise
             return complain(str(error))
 
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells at its first start that it lists fonts
     app.run(guarded, flags_parser=_parse)
 
 

@@ -1,12 +1,9 @@
 """Figures for papers: one look, saved as PNG and SVG, with equal bytes for equal data."""
 
-import logging
 from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
-
-logging.getLogger("matplotlib.font_manager").setLevel(logging.WARNING)
 
 COLOURS = {"A": "#2456c8", "M": "#c77700", "Mb": "#7b3fb0"}  # of primitives
 CYCLE = ("#147a56", "#2456c8", "#c77700", "#7b3fb0", "#5f6772")

@@ -53,7 +53,7 @@ def _finish(flags: dict, results: rows.Results, complete: bool) -> int:
         print(f"tuned.json: {targets.update_tuned(results.rows)} entries")
     if flags["append"]:
         with (FOLDER / "BENCHMARKS.md").open("a") as file:
-            file.write("\n".join(table) + "\n")
+            file.write("\n".join(["", rows.HEADER, *table, ""]))
     return 0 if complete and not missed else 1
 
 
