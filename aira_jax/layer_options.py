@@ -16,7 +16,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
-from aira_jax import choices, patterns
+from aira_jax import patterns
+from aira_jax.core import choices
 from aira_jax.patterns import PRIMITIVES, Pattern, PatternError
 
 Value = int | str

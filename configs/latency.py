@@ -13,7 +13,7 @@ table records which implementation was timed.
 
 from ml_collections import config_dict
 
-from aira_jax import choices
+from aira_jax.core import choices
 
 VARIANTS = {
     "cpu": {"length": 128, "dtype": "float32", "warmup": 1, "runs": 5},

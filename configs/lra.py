@@ -19,7 +19,7 @@ from collections.abc import Iterable
 
 from ml_collections import config_dict
 
-from aira_jax import choices, config_variants
+from aira_jax.core import choices, config_variants
 from lra import designs
 from lra.job import ENCODERS
 from lra.options import to_config

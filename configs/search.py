@@ -32,7 +32,7 @@ aira_jax/search/settings.py.
 
 from ml_collections import config_dict
 
-from aira_jax import choices, config_variants
+from aira_jax.core import choices, config_variants
 from aira_jax.search.settings import Settings, to_config
 
 MAD2 = "NeuralArchitectureSearchMAD2PrimitivesAccuracy"

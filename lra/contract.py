@@ -6,7 +6,7 @@ array library, so that a submission is checked within milliseconds and without r
 
 import ast
 
-from aira_jax import choices
+from aira_jax.core import choices
 from lra import globals as lra_globals
 from lra import settings
 from lra.failures import CandidateFault, Kind

@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from aira_jax import choices
+from aira_jax.core import choices
 from aira_jax.tasks import loader, lra_task
 
 FOLDERS = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aira_jax import choices
+from aira_jax.core import choices
 from lra import contract, designs
 from lra import globals as lra_globals
 from lra import settings as lra_settings

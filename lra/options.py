@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from aira_jax import choices
+from aira_jax.core import choices
 from lra import job as jobs
 from lra.job import Decay, Job, Recipe, Rule, ScoreParams, TrainOn
 from lra.settings import FIELDS

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from aira_jax import choices
+from aira_jax.core import choices
 from lra.job import Decay
 
 HALVE_EVERY = 20_000

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from aira_jax import choices
+from aira_jax.core import choices
 
 SOURCE = "arXiv 2605.15871, table 13"
 

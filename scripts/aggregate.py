@@ -12,10 +12,10 @@ import sys
 
 from absl import flags
 
-from aira_jax import cli
-from aira_jax.choices import member
 from aira_jax.compose import campaign, collect
 from aira_jax.compose.ranking import Accuracy, Score
+from aira_jax.core import cli
+from aira_jax.core.choices import member
 
 _RUNS = flags.DEFINE_list("runs", None, "Run directories, or folders that hold some.", required=True)
 _METHOD = flags.DEFINE_string("method", "n0", "n0, n1, nall, or n<c>: how many chosen layers a vote looks back at.")

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from aira_jax import cli
 from aira_jax.compose.aggregate import METHODS, aggregate, outcomes
 from aira_jax.compose.voters import rank
 from aira_jax.controls import bo
 from aira_jax.controls.trials import Region, Trial
+from aira_jax.core import cli
 from aira_jax.patterns import PRIMITIVES
 
 _PATTERNS = flags.DEFINE_integer("patterns", 2500, "Patterns of 16 layers to aggregate.", lower_bound=50)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from absl import flags
 
-from aira_jax import choices, cli
+from aira_jax.core import choices, cli
 from lra import memory, workdir
 from lra.bench import suite
 

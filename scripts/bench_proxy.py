@@ -7,7 +7,8 @@ python scripts/bench_proxy.py --correlate=16 --low=demo --high=cpu-s --eval_seed
 
 from absl import flags
 
-from aira_jax import cli, patterns
+from aira_jax import patterns
+from aira_jax.core import cli
 from aira_jax.proxies import bench, fidelity
 from aira_jax.proxies.engine_table import describe
 from aira_jax.proxies.engines import Engine

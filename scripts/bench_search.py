@@ -14,7 +14,7 @@ from pathlib import Path
 
 from absl import flags
 
-from aira_jax import cli
+from aira_jax.core import cli
 from aira_jax.search import bench
 
 NODES = flags.DEFINE_integer("nodes", 20, "Nodes of the search.", lower_bound=1)

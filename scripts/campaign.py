@@ -9,12 +9,12 @@ campaign.json (all numbers) and candidates.jsonl (the collected rows).
 
 from absl import flags
 
-from aira_jax import cli
-from aira_jax.choices import member
 from aira_jax.compose import chain, collect
 from aira_jax.compose.campaign import Choice
 from aira_jax.compose.extrapolate import Method
 from aira_jax.compose.ranking import Accuracy, Score
+from aira_jax.core import cli
+from aira_jax.core.choices import member
 from aira_jax.reports import campaign, campaign_words
 
 _RUNS = flags.DEFINE_list("runs", None, "Run directories, or folders that hold some.", required=True)

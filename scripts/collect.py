@@ -12,8 +12,8 @@ import sys
 
 from absl import flags
 
-from aira_jax import cli
 from aira_jax.compose import collect, ranking
+from aira_jax.core import cli
 
 _RUNS = flags.DEFINE_list("runs", None, "Run directories, or folders that hold some.", required=True)
 _OUT = flags.DEFINE_string("out", "candidates.jsonl", "Where the table is written; empty: nowhere.")

@@ -13,8 +13,8 @@ import sys
 
 from absl import flags
 
-from aira_jax import cli
 from aira_jax.compose import collect, compare, confirm, plain
+from aira_jax.core import cli
 
 _A = flags.DEFINE_list("runs_a", None, "Runs of the first arm: run folders, or folders that hold some.", required=True)
 _B = flags.DEFINE_list("runs_b", None, "Runs of the second arm.", required=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from absl import flags
 
-from aira_jax import cli
+from aira_jax.core import cli
 from aira_jax.search import events, export, run
 
 RUN = flags.DEFINE_string("run", None, "Run directory or its events.jsonl; may be given as the only argument.")

@@ -12,8 +12,8 @@ import warnings
 
 from absl import flags
 
-from aira_jax import cli
 from aira_jax.compose import dims, extrapolate
+from aira_jax.core import cli
 from aira_jax.patterns import parse
 
 _PATTERN = flags.DEFINE_string("pattern", None, "The base pattern.", required=True)

@@ -13,8 +13,8 @@ import re
 
 from absl import flags
 
-from aira_jax import cli
 from aira_jax.compose import collect, halving, measuring
+from aira_jax.core import cli
 from aira_jax.patterns import parse
 
 _PATTERNS = flags.DEFINE_string("patterns", "", "Patterns to begin with.")

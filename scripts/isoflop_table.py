@@ -12,9 +12,9 @@ import sys
 
 from absl import flags
 
-from aira_jax import cli
 from aira_jax.compose import dims, zoo
 from aira_jax.compose.flops import BUDGETS, layer_counts, training_steps
+from aira_jax.core import cli
 
 _SPACE = flags.DEFINE_integer("space", None, "2 (A, M) or 3 (A, M, Mb).", required=True)
 _FORMAT = flags.DEFINE_enum("format", "csv", ["csv", "markdown"], "How the table is written.")

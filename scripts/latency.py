@@ -12,8 +12,8 @@ from pathlib import Path
 
 from absl import flags
 
-from aira_jax import cli, config_flag
 from aira_jax.compose.dims import SCALES
+from aira_jax.core import cli, config_flag
 from aira_jax.scaling import figures, latency, profile, words
 
 _CONFIG = config_flag.define(Path(__file__).parents[1] / "configs" / "latency.py")

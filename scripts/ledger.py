@@ -11,8 +11,8 @@ from pathlib import Path
 
 from absl import flags
 
-from aira_jax import cli
 from aira_jax.compose import ledger
+from aira_jax.core import cli
 from aira_jax.proxies.cache import write_atomically
 
 _RUNS = flags.DEFINE_list("runs", None, "Run directories, or folders that hold some.", required=True)

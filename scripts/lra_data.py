@@ -13,7 +13,7 @@ The same command on a finished folder verifies and keeps it. --digest prints one
 
 from absl import flags
 
-from aira_jax import cli
+from aira_jax.core import cli
 from lra.data import build
 
 _TASK = flags.DEFINE_enum_class("task", None, build.Task, "Whose data to make.")

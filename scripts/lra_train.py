@@ -23,7 +23,7 @@ from pathlib import Path
 
 from absl import flags
 
-from aira_jax import cli, config_flag
+from aira_jax.core import cli, config_flag
 from lra import options, progress, supervise
 from lra.failures import CandidateFault
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from absl import flags
 
-from aira_jax import cli
+from aira_jax.core import cli
 from aira_jax.proxies import mad
 
 _TASK = flags.DEFINE_string("task", None, f"One of {', '.join(mad.TASKS)}.", required=True)

@@ -8,7 +8,7 @@ import sys
 
 from absl import flags
 
-from aira_jax import cli
+from aira_jax.core import cli
 from aira_jax.reports import derived
 from aira_jax.search.events import DamagedLog
 

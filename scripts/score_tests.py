@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from aira_jax import cli
+from aira_jax.core import cli
 from aira_jax.reports import derived
 from aira_jax.search import events, run, scoring
 from aira_jax.search.test_scores import TestScores

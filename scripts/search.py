@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from aira_jax import cli, config_flag
+from aira_jax.core import cli, config_flag
 from aira_jax.reports import derived, terminal
 from aira_jax.search import run
 from aira_jax.search.events import DamagedLog

@@ -20,7 +20,7 @@ if __name__ == "statistics":  # scripts see this folder first: to them, hand ove
 else:
     from absl import flags
 
-    from aira_jax import cli
+    from aira_jax.core import cli
     from aira_jax.reports import statistics_words
 
     _RUNS = flags.DEFINE_list("runs", None, "Run directories, or folders that hold some.", required=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from absl import flags
 
-from aira_jax import cli
+from aira_jax.core import cli
 from aira_jax.tasks import check, loader
 
 _TASK = flags.DEFINE_string("task", "all", "Name of a task, or all.")

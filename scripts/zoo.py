@@ -9,8 +9,8 @@ import json
 
 from absl import flags
 
-from aira_jax import cli
 from aira_jax.compose import dims, zoo
+from aira_jax.core import cli
 
 _NAME = flags.DEFINE_string("name", None, "One architecture; all of them if left out.")
 _VARIANT = flags.DEFINE_string("variant", None, "stacked or stretched; all if left out.")

@@ -4,7 +4,7 @@ import enum
 
 import pytest
 
-from aira_jax import choices
+from aira_jax.core import choices
 
 
 class Fruit(enum.StrEnum):

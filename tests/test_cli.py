@@ -10,7 +10,7 @@ from aira_jax.tasks import mounts
 
 SCRIPT = '''"""Says a number."""
 from absl import flags
-from aira_jax import cli
+from aira_jax.core import cli
 
 _NUMBER = flags.DEFINE_integer("number", 0, "A number.")
 

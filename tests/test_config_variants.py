@@ -3,7 +3,7 @@
 import pytest
 from ml_collections import config_dict
 
-from aira_jax import config_variants
+from aira_jax.core import config_variants
 
 
 def config() -> config_dict.ConfigDict:

@@ -13,7 +13,6 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from aira_jax import choices
 from aira_jax.compose.voters import (
     KMeansTop,
     RankDecay,
@@ -25,6 +24,7 @@ from aira_jax.compose.voters import (
     one_kind,
     rank,
 )
+from aira_jax.core import choices
 from aira_jax.patterns import PRIMITIVES, Pattern
 
 METHODS = ("n0", "n1", "nall")

@@ -6,13 +6,13 @@ The steps are `collect` (rows), `ranking` (entries, one ranking per task) and `a
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from aira_jax import choices
 from aira_jax.compose import aggregate, ranking
 from aira_jax.compose import provenance as provenance_lib
 from aira_jax.compose.aggregate import DECAYS, Aggregate, Outcome
 from aira_jax.compose.collect import Collection, Row
 from aira_jax.compose.ranking import Accuracy, Score
 from aira_jax.compose.voters import KMeansTop, RankDecay, Ranking, Selector, TopK
+from aira_jax.core import choices
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

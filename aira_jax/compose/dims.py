@@ -9,7 +9,7 @@ counts.
 
 import dataclasses
 
-from aira_jax import choices
+from aira_jax.core import choices
 
 SPACES = {2: ("A", "M"), 3: ("A", "M", "Mb")}
 SCALES = ("350M", "1B", "3B")

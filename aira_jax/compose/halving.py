@@ -10,11 +10,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from aira_jax import choices
 from aira_jax.compose import measuring, plain, ranking
 from aira_jax.compose import provenance as provenance_lib
 from aira_jax.compose.collect import Row
 from aira_jax.compose.measuring import Scored
+from aira_jax.core import choices
 from aira_jax.patterns import Pattern
 from aira_jax.proxies import correlation
 from aira_jax.proxies.correlation import MIN_PATTERNS, Statistic

@@ -15,11 +15,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from aira_jax import choices, patterns
+from aira_jax import patterns
 from aira_jax.compose import aggregate, collect, kmeans, ranking, rounding, voters
 from aira_jax.compose.aggregate import Outcome
 from aira_jax.compose.chain import CLUSTERS, FEW
 from aira_jax.compose.voters import KMeansTop, RankDecay, Ranking, Selector, TopK
+from aira_jax.core import choices
 from aira_jax.patterns import Pattern
 
 COLUMNS = ("pattern", "accuracy", "loss", "evaluations", "proposals", "agents")

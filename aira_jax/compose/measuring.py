@@ -4,7 +4,7 @@ import dataclasses
 import os
 from pathlib import Path
 
-from aira_jax import choices
+from aira_jax.core import choices
 from aira_jax.patterns import Pattern
 from aira_jax.proxies import evaluator, fidelity, mad, text, text_fidelity
 from aira_jax.proxies.corpora.windows import Short

@@ -8,9 +8,9 @@ therefore elects several patterns.
 import dataclasses
 from collections.abc import Mapping
 
-from aira_jax import choices
 from aira_jax.compose.aggregate import DECAYS, METHODS, Outcome, outcomes
 from aira_jax.compose.voters import KMeansTop, RankDecay, Ranking, Selector, TopK
+from aira_jax.core import choices
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ import math
 import numbers
 from fractions import Fraction
 
-from aira_jax import choices
+from aira_jax.core import choices
 
 
 class Rounding(enum.StrEnum):

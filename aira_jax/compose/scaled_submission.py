@@ -24,9 +24,10 @@ from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 
-from aira_jax import choices, patterns
+from aira_jax import patterns
 from aira_jax.compose import extrapolate
 from aira_jax.controls import moves
+from aira_jax.core import choices
 from aira_jax.layer_options import OptionPattern
 from aira_jax.patterns import Pattern, PatternError
 from aira_jax.tasks.compose import LAYERS, SUBMISSION

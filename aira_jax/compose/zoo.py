@@ -9,10 +9,10 @@ import dataclasses
 import sys
 from typing import TextIO
 
-from aira_jax import choices
 from aira_jax.compose import dims as dims_lib
 from aira_jax.compose import flops, zoo_table
 from aira_jax.compose.flops import Parameters
+from aira_jax.core import choices
 from aira_jax.patterns import PRIMITIVES, Pattern, parse
 
 BASE = "base"  # the scale of the small pattern before scaling

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from aira_jax import rng
 from aira_jax.controls import methods
 from aira_jax.controls.trials import DEFAULTS, Method, Options, Proposal, Region, Trial
+from aira_jax.core import rng
 from aira_jax.patterns import Pattern, parse
 
 

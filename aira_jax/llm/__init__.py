@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aira_jax import choices
+from aira_jax.core import choices
 from aira_jax.llm.base import LLM, Operator
 
 CONTROLS = (

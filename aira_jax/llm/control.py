@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from aira_jax import llm as llms
-from aira_jax import rng as rngs
 from aira_jax.controls.trials import Exhausted, Method
 from aira_jax.controls.trials import Options as MethodOptions
+from aira_jax.core import rng as rngs
 from aira_jax.llm.base import Completion, Context, ErrorKind, Evaluated, LLMError, Operator, Request, Role, Usage
 
 DRAWS = 32

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from aira_jax import choices
+from aira_jax.core import choices
 from aira_jax.proxies.cache import write_atomically
 from aira_jax.proxies.mad_rows import DRAWS, SHIFTED, Draw, require
 from aira_jax.proxies.mad_rows import IGNORED as IGNORED

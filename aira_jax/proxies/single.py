@@ -5,7 +5,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aira_jax import choices, patterns
+from aira_jax import patterns
+from aira_jax.core import choices
 from aira_jax.proxies import corpora, evaluator, text, text_fidelity
 from aira_jax.proxies.corpora.tokenizers import RANKS_VARIABLE
 from aira_jax.proxies.result import ProxyResult

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from aira_jax import choices
+from aira_jax.core import choices
 from aira_jax.primitives.activation import Activation
 from aira_jax.proxies.fidelity import SCORED_BATCH, DType, Select
 

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from aira_jax.choices import member
+from aira_jax.core.choices import member
 from aira_jax.reports import statistics
 from aira_jax.reports.text import one_line
 from aira_jax.statistics import contrasts, study, summary

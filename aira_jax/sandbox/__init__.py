@@ -15,7 +15,7 @@ def make(backend: str = "process", require_isolation: bool = False):
     """
     import shutil
 
-    from aira_jax import choices
+    from aira_jax.core import choices
     from aira_jax.sandbox.process import ProcessSandbox
 
     if backend in CONTAINERS and shutil.which(backend) is None:

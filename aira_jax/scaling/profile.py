@@ -7,10 +7,10 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aira_jax.choices import member
 from aira_jax.compose import dims as dims_lib
 from aira_jax.compose.dims import Dims
 from aira_jax.compose.flops import layer_counts
+from aira_jax.core.choices import member
 from aira_jax.scaling.latency import BlockTable, Mode
 
 MEASURES = ("batch", "length", "ssd", "dtype", "warmup", "runs")

@@ -4,9 +4,9 @@ import dataclasses
 import time
 from typing import Any
 
+from aira_jax.core.rng import Stream, generator
 from aira_jax.llm import retry
 from aira_jax.llm.base import Completion, ErrorKind, LLMError, Request, Role
-from aira_jax.rng import Stream, generator
 from aira_jax.search.budget import Budget, cost, reservation
 from aira_jax.search.events import Kind, Record
 from aira_jax.search.journal import StopSearch

@@ -5,8 +5,8 @@ import traceback
 from collections.abc import Hashable
 from typing import Any
 
+from aira_jax.core.rng import Stream, generator
 from aira_jax.llm.base import Operator
-from aira_jax.rng import Stream, generator
 from aira_jax.sandbox.failures import FailureClass
 from aira_jax.search import policies
 from aira_jax.search.budget import Budget

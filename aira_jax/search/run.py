@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aira_jax import choices
 from aira_jax import llm as llms
+from aira_jax.core import choices
 from aira_jax.llm import control
 from aira_jax.llm.base import Operator, Role, Sampling
 from aira_jax.search import events

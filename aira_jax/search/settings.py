@@ -12,8 +12,8 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from aira_jax import choices
 from aira_jax import llm as llms
+from aira_jax.core import choices
 from aira_jax.llm.base import Operator
 from aira_jax.search.budget import Budget
 from aira_jax.search.operators import Fitness, MemoryOptions, PromptOptions

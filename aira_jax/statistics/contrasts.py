@@ -7,7 +7,7 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from aira_jax import choices
+from aira_jax.core import choices
 from aira_jax.statistics import bootstrap
 from aira_jax.statistics.bootstrap import Estimate
 from aira_jax.statistics.summary import Summary, Values, normalised, present, vsr

@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from aira_jax import choices
 from aira_jax.compose.collect import Skipped, find_runs
+from aira_jax.core import choices
 from aira_jax.statistics import runs
 from aira_jax.statistics.runs import RunRow, State
 from aira_jax.statistics.tasks import TaskFacts

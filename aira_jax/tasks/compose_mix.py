@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aira_jax import choices, patterns
+from aira_jax import patterns
+from aira_jax.core import choices
 from aira_jax.patterns import Pattern
 from aira_jax.proxies import fidelity, text_fidelity
 from aira_jax.tasks import compose_mad, compose_result, compose_text, evaluation, preparation

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from aira_jax import choices
+from aira_jax.core import choices
 from aira_jax.tasks import schema
 from aira_jax.tasks.mounts import Prepared, prepare, prepare_test
 from aira_jax.tasks.overview import data_overview

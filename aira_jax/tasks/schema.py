@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from aira_jax import choices
+from aira_jax.core import choices
 from aira_jax.tasks import sources
 
 

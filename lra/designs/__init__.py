@@ -7,7 +7,7 @@ mega are the human baselines. Importing this module imports no array library.
 import dataclasses
 from pathlib import Path
 
-from aira_jax import choices
+from aira_jax.core import choices
 
 
 @dataclasses.dataclass(frozen=True)

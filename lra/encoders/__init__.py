@@ -6,7 +6,7 @@
 
 import flax.linen as nn
 
-from aira_jax import choices
+from aira_jax.core import choices
 from lra import dual_encoder
 from lra.designs.mega import model as mega
 from lra.designs.s5 import model as s5

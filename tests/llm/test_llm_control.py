@@ -5,7 +5,8 @@ import types
 
 import pytest
 
-from aira_jax import llm, rng
+from aira_jax import llm
+from aira_jax.core import rng
 from aira_jax.llm import control
 from aira_jax.llm.base import Context, ErrorKind, Evaluated, LLMError, Operator, Request, Role, Usage
 from aira_jax.search import answers

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from lra_models import GOOD, MINIMAL, listops
 
-from aira_jax import config_flag
+from aira_jax.core import config_flag
 from lra.metrics_log import read, without_timing
 
 ROOT = Path(__file__).parents[2]

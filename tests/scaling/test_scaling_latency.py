@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aira_jax import config_flag
 from aira_jax.compose import dims, zoo
+from aira_jax.core import config_flag
 from aira_jax.scaling import figures, latency, profile, words
 from aira_jax.scaling.latency import BlockTable, Mode, Point, Timed
 from aira_jax.scaling.published import LOSSES_1B

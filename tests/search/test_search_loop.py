@@ -11,9 +11,9 @@ import pytest
 import search_lab as lab_of
 from search_lab import answer, random_sleeps, records, replay_file, search, tree
 
+from aira_jax.core.rng import Stream, generator
 from aira_jax.llm.base import ErrorKind, LLMError, Usage
 from aira_jax.llm.control import Control
-from aira_jax.rng import Stream, generator
 from aira_jax.search import events, executions, export, policies, run, session
 from aira_jax.search.events import EventLog
 from aira_jax.search.run import Exit

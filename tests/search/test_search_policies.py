@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aira_jax.core.rng import Stream, generator
 from aira_jax.llm.base import Operator
-from aira_jax.rng import Stream, generator
 from aira_jax.search.policies import GreedyConfig, Policy, PolicyConfig, select
 from aira_jax.search.tree import Action, NodeStatus, Tree
 

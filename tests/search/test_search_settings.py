@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aira_jax import config_flag
+from aira_jax.core import config_flag
 from aira_jax.search import executions, session
 from aira_jax.search.settings import Settings, Workers, to_config
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aira_jax import choices
+from aira_jax.core import choices
 from aira_jax.proxies.corpora import bpe
 
 RANKS_VARIABLE = "AIRA_JAX_GPT2"

@@ -14,7 +14,7 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
-from aira_jax import choices, cli
+from aira_jax.core import choices, cli
 
 
 def define(default: Path) -> flags.FlagHolder:

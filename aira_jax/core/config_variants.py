@@ -6,7 +6,7 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from aira_jax import choices
+from aira_jax.core import choices
 
 Values = Mapping[str, Any]  # dotted key -> value; text is read as the type of its option
 
