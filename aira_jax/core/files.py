@@ -1,0 +1,43 @@
+"""Files that are whole or absent, and JSON that every reader knows."""
+
+import json
+import math
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def write_atomically(path: Path, content: bytes | str, *, durable: bool = True) -> None:
+    """`path` holds the old content or all of the new one, whatever happens. Its mode follows the umask.
+
+    Missing folders are made. `durable`: the content has reached the disk when this returns.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, content: Any, *, indent: int | None = 1, durable: bool = True) -> None:
+    """Writes JSON atomically, a newline at its end; a number that JSON cannot hold becomes null."""
+    text = json.dumps(finite(content), indent=indent, allow_nan=False)
+    write_atomically(path, text + "\n", durable=durable)
+
+
+def finite(value: Any) -> Any:
+    """`value` with None in place of every number that is not finite, in mappings, lists and tuples too."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
