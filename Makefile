@@ -34,6 +34,7 @@ test-all: setup
 
 lint: setup
 	$(PY) -m ruff check .
+	.venv/bin/lint-imports --no-cache --no-logo
 
 lock: setup
 	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
