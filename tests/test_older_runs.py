@@ -66,6 +66,6 @@ ROWS = ("--train=256", "--validation=64", "--test=64")
 _SIZES = {"emb_dim": 16, "qkv_dim": 16, "mlp_dim": 16, "num_heads": 2, "num_layers": 1, "batch_size": 8}
 _STEPS = {"num_train_steps": 40, "eval_frequency": 20}
 VARIANT = ",".join(
-    ["listops", "encoder=transformer", *(f"settings.{key}={value}" for key, value in (_SIZES | _STEPS).items())]
-    + ["checkpoint_every=10"]
+    ["listops", "encoder=transformer", "checkpoint_every=10"]
+    + [f"settings.{key}={value}" for key, value in (_SIZES | _STEPS).items()]
 )

@@ -160,8 +160,8 @@ def test_unknown_names_are_refused_before_anything_is_trained():
 
 
 @pytest.mark.slow
-def test_twelve_patterns_at_two_presets_print_both_correlations(tmp_path):
-    patterns = ";".join("".join(layers) for layers in itertools.islice(itertools.product("AM", repeat=4), 12))
+def test_eight_patterns_at_two_presets_print_both_correlations(tmp_path):
+    patterns = ";".join("".join(layers) for layers in itertools.product("AM", repeat=3))
     command = [
         sys.executable,
         ROOT / "scripts" / "halving.py",
@@ -172,7 +172,7 @@ def test_twelve_patterns_at_two_presets_print_both_correlations(tmp_path):
     trained = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}  # fast to compile, slow to run
     options = {"env": trained, "capture_output": True, "text": True, "check": True}
     first = subprocess.run([*command, f"--cache_dir={tmp_path}"], **options)
-    assert "smoke against demo over 12 patterns: Spearman" in first.stdout
+    assert "smoke against demo over 8 patterns: Spearman" in first.stdout
     assert ", Kendall" in first.stdout
     again = subprocess.run([*command, f"--cache_dir={tmp_path}", "--json"], **options)
     assert json.loads(again.stdout)["provenance"]["preset"] == ["demo", "smoke"]

@@ -44,7 +44,7 @@ def test_shipped_tasks_have_no_fault_apart_from_training(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", loader.names())
+@pytest.mark.parametrize("name", [name for name in loader.names() if not alike(name)])
 def test_shipped_tasks_train_their_starter(name):
     assert faults(loader.load(name).folder) == {}
 
