@@ -26,6 +26,9 @@ _EVAL_SEED = flags.DEFINE_integer("eval_seed", 0, "Seed of the model's init and 
 _SPLIT = flags.DEFINE_enum("split", "test", ["test", "validation"], "Score the test rows, or 30 % of the train rows.")
 _ENGINE = flags.DEFINE_string("engine", "auto", "Layer program; auto takes the fastest one measured.")
 _CACHE = flags.DEFINE_string("cache_dir", None, "Results and programs; default: $AIRA_JAX_CACHE or ~/.cache/aira_jax.")
+_REUSE = flags.DEFINE_bool(
+    "reuse_scores", None, "Take results of earlier sources and mark them; default: $AIRA_JAX_REUSE_SCORES."
+)
 _READING = {
     "corpus": flags.DEFINE_string("corpus", None, "Text: file or folder; default: the built-in stories."),
     "tokenizer": flags.DEFINE_string("tokenizer", None, "Text: byte, gpt2 or bpe:<size>; default: the profile's."),
@@ -52,6 +55,7 @@ def main(argv):
         split=_SPLIT.value,
         engine=_ENGINE.value,
         cache_dir=_CACHE.value,
+        reuse_scores=_REUSE.value,
     )
     print(json.dumps(result.to_json(), sort_keys=True))
 

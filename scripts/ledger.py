@@ -13,7 +13,7 @@ from absl import flags
 
 from aira_jax.compose import ledger
 from aira_jax.core import cli
-from aira_jax.proxies.cache import write_atomically
+from aira_jax.core.files import write_atomically
 
 _RUNS = flags.DEFINE_list("runs", None, "Run directories, or folders that hold some.", required=True)
 _OUT = flags.DEFINE_string("out", "ledger.csv", "Where the table is written.")

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from aira_jax import patterns
+from aira_jax.core.files import write_atomically
 from aira_jax.patterns import Pattern
-from aira_jax.proxies.cache import content_key, write_atomically
+from aira_jax.proxies.cache import content_key
 from aira_jax.search import events
 from aira_jax.search.node import Node
 from aira_jax.search.session import last_config
@@ -47,7 +48,7 @@ class Measured:
     tasks: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     cached: bool | None = None
     key: str | None = None
-    revision: int | None = None
+    sources: str | None = None
     corpus: str | None = None
     dtype: str | None = None
     device: str | None = None
@@ -68,12 +69,19 @@ class Measured:
             tasks=proxy.get("tasks") or {},
             cached=proxy.get("cached"),
             key=proxy.get("key"),
-            revision=proxy.get("revision"),
+            sources=_sources(proxy),
             corpus=_corpus(proxy.get("corpus")),
             dtype=proxy.get("dtype"),
             device=proxy.get("device"),
             versions=proxy.get("versions") or {},
         )
+
+
+def _sources(proxy: Mapping[str, Any]) -> str | None:
+    """The digest of what scored, shortened; older logs have a number in its place."""
+    found = proxy.get("sources", proxy.get("revision"))
+    told = None if found is None else str(found)[:12]
+    return f"{told} (other sources than the run's)" if proxy.get("by_other_sources") else told
 
 
 def _corpus(manifest: Mapping[str, Any] | str | None) -> str | None:

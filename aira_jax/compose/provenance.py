@@ -43,8 +43,8 @@ def told(facts: Facts) -> str:
 
 
 def _numerics(measured: Sequence[Measured]) -> dict[str, Iterable]:
-    names = {"data seeds": "data_seed", "evaluator seeds": "eval_seed", "corpora": "corpus", "evaluator": "revision"}
-    names |= {"numbers": "dtype", "device": "device"}
+    names = {"data seeds": "data_seed", "evaluator seeds": "eval_seed", "corpora": "corpus"}
+    names |= {"evaluator sources": "sources", "numbers": "dtype", "device": "device"}
     found = {what: {getattr(m, name) for m in measured} for what, name in names.items()}
     return found | {"versions": {f"{name} {version}" for m in measured for name, version in m.versions.items()}}
 

@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aira_jax.core.files import write_atomically
 from aira_jax.patterns import Pattern
 from aira_jax.proxies import correlation, engine_table, evaluator, fidelity, mad
-from aira_jax.proxies.cache import write_atomically
 from aira_jax.proxies.compile_cache import Compiler
 from aira_jax.proxies.engines import Engine
 from aira_jax.proxies.fidelity import Preset

@@ -19,10 +19,11 @@ import os
 import platform
 import threading
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
+
+from aira_jax.core.files import write_atomically
 
 _LOG = logging.getLogger(__name__)
 HEARTBEAT_S = 30.0
@@ -39,21 +40,6 @@ def content_key(content: Mapping[str, Any]) -> str:
     """sha256 of the content as canonical JSON: sorted keys, no white space, no NaN."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """`path` holds the old content or all of the new one, whatever happens. Its mode follows the umask."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 @dataclasses.dataclass
@@ -91,6 +77,12 @@ class ResultCache:
             with contextlib.suppress(FileNotFoundError):
                 path.replace(path.with_suffix(".damaged"))
             return None
+
+    def newest(self, beginning: str) -> dict[str, Any] | None:
+        """The result that was stored last among the keys with this beginning (2 digits at least), or None."""
+        found = (self.directory / beginning[:2]).glob(f"{beginning}*.json")
+        stored = [self.get(path.stem) for path in sorted(found, key=lambda path: path.stat().st_mtime)]
+        return next((result for result in reversed(stored) if result is not None), None)
 
     @contextlib.contextmanager
     def claim(self, key: str) -> Iterator[Claimed]:

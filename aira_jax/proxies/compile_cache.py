@@ -23,20 +23,11 @@ from typing import Any
 import jax
 from jax.experimental import serialize_executable
 
-from aira_jax.proxies.cache import write_atomically
+from aira_jax.core.files import write_atomically
+from aira_jax.proxies import sources
 
 _LOG = logging.getLogger(__name__)
 _FORMAT = "2"
-_PROJECT = Path(__file__).parents[2]
-_SOURCES = (  # the files that decide what a program computes
-    "aira_jax/primitives/*.py",
-    "aira_jax/models/*.py",
-    "aira_jax/proxies/engines.py",
-    "aira_jax/proxies/proxy_model.py",
-    "aira_jax/proxies/train.py",
-    "kernels_pallas/**/*.py",
-    "kernels_pallas/tuned.json",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,12 +83,8 @@ def machine() -> str:
 
 @functools.cache
 def _environment() -> str:
-    digest = hashlib.sha256()
-    for pattern in _SOURCES:
-        for path in sorted(_PROJECT.glob(pattern)):
-            digest.update(path.read_bytes())
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("jax", "jaxlib", "flax", "optax")]
-    return "\0".join([_FORMAT, *versions, os.environ.get("XLA_FLAGS", ""), digest.hexdigest()])
+    return "\0".join([_FORMAT, *versions, os.environ.get("XLA_FLAGS", ""), sources.digest()])
 
 
 def _key(args: tuple, depends_on: tuple, options: Mapping[str, Any]) -> str:

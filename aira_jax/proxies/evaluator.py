@@ -13,6 +13,8 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from aira_jax import patterns
-from aira_jax.proxies import cache, fidelity, mad
+from aira_jax.proxies import cache, fidelity, mad, sources
 from aira_jax.proxies.corpora.windows import TextDataset, bytes_per_target
 from aira_jax.proxies.fidelity import Preset, Select
 from aira_jax.proxies.result import ProxyResult, Split, TaskScore, TaskStatus
@@ -28,7 +30,9 @@ from aira_jax.proxies.text_fidelity import TextPreset
 
 __all__ = ["ProxyResult", "Split", "TaskScore", "TaskStatus", "evaluate", "evaluate_seeds"]
 
-REVISION = 1  # of everything that a score depends on besides the key's other parts; raise it when scores change
+REUSE_VARIABLE = "AIRA_JAX_REUSE_SCORES"
+_QUESTION = 40  # hexadecimal digits of a key that say what was asked; the others, which sources answered
+_LOG = logging.getLogger(__name__)
 
 
 def evaluate(pattern: patterns.Pattern | str, *, eval_seed: int = 0, **options) -> ProxyResult:
@@ -47,6 +51,7 @@ def evaluate_seeds(
     split: Split | str = Split.TEST,
     cache_dir: Path | str | None = None,
     engine: str = "auto",
+    reuse_scores: bool | None = None,
 ) -> list[ProxyResult]:
     """Trains and scores `pattern` with several evaluator seeds (init and shuffling) at once, one result per seed.
 
@@ -54,6 +59,7 @@ def evaluate_seeds(
     `tasks` None: those of the preset.
     `cache_dir` None: $AIRA_JAX_CACHE, else ~/.cache/aira_jax. `engine`: see `engine_table.choose`; it never changes a
     score beyond rounding. Results that exist are not trained again; while another process trains one, this one waits.
+    A result of other sources than today's counts only with `reuse_scores` (None: $AIRA_JAX_REUSE_SCORES) and is marked.
 
     Raises ValueError for a bad pattern, preset, task, data set or engine.
     """
@@ -70,21 +76,32 @@ def evaluate_seeds(
     directory = Path(cache_dir) if cache_dir is not None else cache.default_directory()
     job = _Job(pattern, preset, datasets, tasks, data_seed, split, directory, engine)
     keys = {seed: job.key(seed) for seed in eval_seeds}
+    reuse = os.environ.get(REUSE_VARIABLE, "0") not in ("", "0") if reuse_scores is None else reuse_scores
     with contextlib.ExitStack() as stack:
         results = cache.ResultCache(directory / "results")
-        ordered = sorted(eval_seeds, key=keys.get)  # all workers claim in the same order: no deadlock
+        reused = {seed: found for seed, key in keys.items() if reuse and (found := _of_other_sources(results, key))}
+        ordered = sorted(keys.keys() - reused.keys(), key=keys.get)  # the same order in all workers: no deadlock
         claims = {seed: stack.enter_context(results.claim(keys[seed])) for seed in ordered}
-        missing = [seed for seed in eval_seeds if claims[seed].result is None]
+        missing = [seed for seed, claim in claims.items() if claim.result is None]
         fresh = {result.eval_seed: result for result in job.train(missing)} if missing else {}
         for seed, result in fresh.items():
             claims[seed].store(result.to_json())
-        return [fresh[seed] if seed in fresh else _hit(claims[seed].result, preset) for seed in eval_seeds]
+        stored = reused | {seed: claim.result for seed, claim in claims.items()}
+        return [fresh[seed] if seed in fresh else _hit(stored[seed], preset) for seed in eval_seeds]
 
 
 def _hit(stored: Mapping[str, Any], preset: Preset) -> ProxyResult:
     result = ProxyResult.from_json(stored)
-    known = {"profile": preset.name, "revision": REVISION}  # not in the key, and in the key
+    other = result.sources != sources.digest()
+    if other:
+        _LOG.warning("%s is scored by other sources than today's (%s)", result.pattern, result.sources)
+    known = {"profile": preset.name, "by_other_sources": other}  # not in the key
     return dataclasses.replace(result, **known, cached=True, steps=0, train_s=0.0, compile_s=0.0)
+
+
+def _of_other_sources(results: cache.ResultCache, key: str) -> dict[str, Any] | None:
+    """The newest result of the same question, unless today's sources have answered it."""
+    return None if results.path(key).exists() else results.newest(key[:_QUESTION])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +118,6 @@ class _Job:
     def key(self, eval_seed: int) -> str:
         content = {
             "proxy": self.preset.proxy,
-            "revision": REVISION,
             "fidelity": self.preset.resolved(self.tasks),
             "pattern": self.pattern.canonical(),
             "data_seed": self.data_seed,
@@ -110,7 +126,7 @@ class _Job:
             "split": self.split,
             "dtype": self.preset.dtype,
         }
-        return cache.content_key(content)
+        return cache.content_key(content)[:_QUESTION] + sources.digest()[_QUESTION:]
 
     @functools.cached_property
     def _data_digest(self) -> str:
@@ -181,7 +197,7 @@ class _Job:
             versions={name: version for name, version in machine.items() if name != "device"},
             parameters={task: s.parameters for task, s in by_task.items()},
             kernels=kernels,
-            revision=REVISION,
+            sources=sources.digest(),
             proxy=self.preset.proxy,
             corpus=text and text.corpus,
             bytes_per_target=text and bytes_per_target(scored[0].lane.test.y, text.lengths),

@@ -49,8 +49,9 @@ class ProxyResult:
     that was scored. `selected_on_test` marks the comparison mode select=best_test_madlab, `stopped_early` names the
     tasks that reached the preset's `stop_at`.
 
-    `parameters` counts those of every task's model (the tasks differ in vocabulary), `revision` is the evaluator's;
-    `kernels` names the implementation of every operator under the Mamba-2 layers.
+    `parameters` counts those of every task's model (the tasks differ in vocabulary); `kernels` names the implementation
+    of every operator under the Mamba-2 layers. `sources` is the digest of the sources that scored; `by_other_sources`
+    marks a stored result whose sources are not today's.
 
     The text proxies have one task, named like the proxy, and rank by `loss` (lower first); `corpus` tells where their
     windows come from and `bytes_per_target` how much text a scored target stands for (None: the corpus does not say).
@@ -78,7 +79,8 @@ class ProxyResult:
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     parameters: Mapping[str, int] = dataclasses.field(default_factory=dict)
     kernels: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    revision: int | None = None
+    sources: str | None = None
+    by_other_sources: bool = False
     proxy: str = "mad"
     corpus: Mapping[str, Any] | None = None
     bytes_per_target: float | None = None

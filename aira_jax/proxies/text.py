@@ -25,6 +25,7 @@ def evaluate(
     split: Split | str = Split.TEST,
     cache_dir: Path | str | None = None,
     engine: str = "auto",
+    reuse_scores: bool | None = None,
     **reading: Any,
 ) -> ProxyResult:
     """Trains `pattern` on the train windows of a corpus and scores it on its test (or validation) windows.
@@ -45,4 +46,5 @@ def evaluate(
         split=split,
         cache_dir=directory,
         engine=engine,
+        reuse_scores=reuse_scores,
     )

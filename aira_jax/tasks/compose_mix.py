@@ -192,12 +192,13 @@ def _summary(mix: Mix, results: Mapping[str, "ProxyResult"]) -> dict[str, Any]:
     parts = [result.to_json() for result in results.values()]
     corpora = {proxy: result.corpus for proxy, result in results.items() if result.corpus}
     names = [f"{proxy} {corpus.get('corpus')}" for proxy, corpus in corpora.items()]
-    shared = ("pattern", "profile", "seed", "eval_seed", "split", "dtype", "device", "versions", "revision")
+    shared = ("pattern", "profile", "seed", "eval_seed", "split", "dtype", "device", "versions", "sources")
     return {
         **{name: parts[0][name] for name in shared if name in parts[0]},
         "proxy": "mix",
         "tasks": {task: score for part in parts for task, score in part["tasks"].items()},
         "cached": all(part["cached"] for part in parts),
+        "by_other_sources": any(part.get("by_other_sources") for part in parts),
         "steps": sum(part["steps"] for part in parts),
         "key": cache.content_key({"keys": [part["key"] for part in parts]}),
         "corpus": {"corpus": ", ".join((*names, "mixed")), "weights": dict(mix.weights), "corpora": corpora},

@@ -27,7 +27,7 @@ def test_a_row_tells_where_its_pattern_comes_from_and_what_it_scored(tmp_path):
     (row,) = collect.collect([tmp_path]).rows
     assert (row.pattern, row.given, row.layers, row.space) == ("-".join(["A-M"] * 8), "8(A-M)", 16, 2)
     assert (row.agent, row.seed, row.step, row.proposer, row.scaffold) == ("greedy-opus", 3, 0, "anthropic", "greedy")
-    assert (row.validation.value, row.validation.macro, row.validation.revision) == (0.5, 0.25, 1)
+    assert (row.validation.value, row.validation.macro, row.validation.sources) == (0.5, 0.25, "1")
     assert [(t.eval_seed, t.value, t.loss) for t in row.tests] == [(0, 0.4, 0.7), (1, 0.6, 0.7)]
     assert row.submitted
     assert row.rationale == "idea 0"

@@ -15,7 +15,7 @@ import pytest
 
 from aira_jax.models.language_model import LanguageModel
 from aira_jax.primitives.block import small
-from aira_jax.proxies import evaluator, lanes, mad, single
+from aira_jax.proxies import evaluator, lanes, mad, single, sources
 from aira_jax.proxies.result import ProxyResult, Split, TaskScore, TaskStatus
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -57,7 +57,7 @@ def test_a_result_holds_scores_and_costs(first, tiny):
     assert (first.pattern, first.profile, first.seed, first.eval_seed) == ("A-M", "tiny", 12345, 0)
     assert first.engine == "shared:16"
     assert {len(curve) for curve in first.curve.values()} == {tiny.epochs}
-    assert (first.revision, first.to_json()["revision"]) == (evaluator.REVISION, evaluator.REVISION)
+    assert (first.sources, first.by_other_sources) == (sources.digest(), False)
 
 
 def test_a_result_counts_the_parameters_of_every_tasks_model(first, tiny):

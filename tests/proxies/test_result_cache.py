@@ -54,24 +54,22 @@ def test_a_stored_result_is_found_and_its_claim_is_gone(tmp_path):
     assert sorted(p.name for p in results.path(KEY).parent.iterdir()) == [".lock", f"{KEY}.json"]
 
 
+def test_the_newest_of_several_keys_with_one_beginning_is_found(tmp_path):
+    results = ResultCache(tmp_path)
+    for age, key in ((9, KEY), (5, KEY[:-1] + "x"), (7, KEY[:-1] + "y")):
+        with results.claim(key) as claimed:
+            claimed.store({"age": age})
+        os.utime(results.path(key), (1e9 - age, 1e9 - age))
+    assert results.newest(KEY[:40]) == {"age": 5}
+    assert results.newest("00") is None
+
+
 def test_a_failed_computation_leaves_neither_result_nor_claim(tmp_path):
     results = ResultCache(tmp_path)
     with pytest.raises(RuntimeError, match="boom"), results.claim(KEY):
         raise RuntimeError("boom")
     assert results.get(KEY) is None
     assert not results.path(KEY).with_suffix(".claim").exists()
-
-
-def test_a_written_file_is_as_open_as_the_umask_says_and_a_failed_one_leaves_nothing(tmp_path):
-    before = os.umask(0o027)
-    try:
-        cache.write_atomically(tmp_path / "table", b"rows")
-    finally:
-        os.umask(before)
-    assert (tmp_path / "table").stat().st_mode & 0o777 == 0o640
-    with pytest.raises(TypeError):
-        cache.write_atomically(tmp_path / "table", "no bytes")
-    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("table", b"rows")]
 
 
 def test_two_processes_compute_a_key_once(tmp_path):

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from aira_jax.proxies import cache
+from aira_jax.core.files import write_atomically, write_json
+from aira_jax.proxies import cache, sources
 from aira_jax.proxies.corpora import readers, tokenizers, windows
 from aira_jax.proxies.corpora.windows import Manifest, TextDataset
 
 _LOG = logging.getLogger(__name__)
-_REVISION = 1  # raise it when the windows of the same recipe change
+_MAKERS = ("aira_jax.proxies.corpora.documents", "aira_jax.proxies.corpora.windows")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Place:
 
     @classmethod
     def of(cls, cache_dir: Path, recipe: Mapping[str, Any]) -> "Place":
-        return cls(cache_dir / "corpora" / cache.content_key({"revision": _REVISION, **recipe})[:32])
+        return cls(cache_dir / "corpora" / cache.content_key({"sources": sources.of(*_MAKERS), **recipe})[:32])
 
     def read(self) -> TextDataset | None:
         """The windows, or None where there are none or damaged ones (which are then made again)."""
@@ -44,9 +45,8 @@ class Place:
     def write(self, data: TextDataset, manifest: Manifest) -> None:
         content = io.BytesIO()
         np.savez(content, **to_arrays(data))
-        text = json.dumps(dataclasses.asdict(manifest), indent=1, sort_keys=True)
-        cache.write_atomically(self.stem.with_suffix(".json"), text.encode())
-        cache.write_atomically(self.stem.with_suffix(".npz"), content.getvalue())
+        write_json(self.stem.with_suffix(".json"), dataclasses.asdict(manifest))
+        write_atomically(self.stem.with_suffix(".npz"), content.getvalue())
 
 
 def to_arrays(data: TextDataset) -> dict[str, np.ndarray]:

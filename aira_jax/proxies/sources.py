@@ -1,0 +1,35 @@
+"""The sources that decide a score: one digest stands in the keys of results and of compiled programs.
+
+Who edits a layer, the training or a generator gets a new number, never the one of the sources before.
+"""
+
+import functools
+
+from aira_jax.core import sources
+from aira_jax.core.machine import ROOT
+
+_SCORES = ("aira_jax.proxies.lanes", "aira_jax.proxies.mad")
+_WITHOUT = (  # they find, choose or describe what others compute
+    "aira_jax",
+    "aira_jax.core",
+    "aira_jax.core.files",
+    "aira_jax.core.machine",
+    "aira_jax.proxies.cache",
+    "aira_jax.proxies.compile_cache",
+    "aira_jax.proxies.engine_table",
+    "aira_jax.proxies.result",
+    "aira_jax.proxies.sources",
+)
+_TUNED = ROOT / "kernels_pallas" / "tuned.json"  # decides which kernels run
+
+
+@functools.cache
+def digest() -> str:
+    """Of everything in this project that decides what a pattern scores: models, training, kernels, generators."""
+    return sources.digest(_SCORES, files=[_TUNED], without=_WITHOUT)
+
+
+@functools.cache
+def of(*modules: str) -> str:
+    """Of what decides the rows that `modules` make."""
+    return sources.digest(modules, without=_WITHOUT)
