@@ -1,6 +1,6 @@
 """What a model.py must hold, checked on its source alone: it parses and defines the class that its task needs.
 
-`nnx_adapter` (in `lra.model`, loaded on first use) makes such a class from an NNX module. This module imports no
+`nnx_adapter` (in `lra.nnx`, loaded on first use) makes such a class from an NNX module. This module imports no
 array library, so that a submission is checked within milliseconds and without running it.
 """
 
@@ -48,6 +48,6 @@ def _defines(node: ast.AST) -> list[str]:
 def __getattr__(name: str):
     if name != _ADAPTER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from lra import model
+    from lra.nnx import nnx_adapter
 
-    return model.nnx_adapter
+    return nnx_adapter

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aira_jax.core import choices
+from aira_jax.train.groups import Decay, Rule
 from lra import contract, designs
 from lra import globals as lra_globals
 from lra import settings as lra_settings
@@ -29,29 +30,12 @@ class TrainOn(enum.StrEnum):
     FULL = "full"
 
 
-class Decay(enum.StrEnum):
-    """How the learning rate falls to 0 between warm-up and the last update, on top of the factors."""
-
-    NONE = "none"
-    COSINE = "cosine"
-    LINEAR = "linear"
-
-
-@dataclasses.dataclass(frozen=True)
-class Rule:
-    """Parameters whose path ("stack/layer_0/ssm/log_step") the regex finds get these factors; the first rule wins."""
-
-    pattern: str
-    learning_rate: float = 1.0
-    weight_decay: float = 1.0
-
-
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """What people's recipes need beyond the settings; never a candidate's choice.
 
-    `factors` multiply (see `lra.schedule`). `grad_clip` bounds the global norm. `epochs` and `warmup_epochs` replace
-    num_train_steps and warmup, rounded up, once the rows are known.
+    `factors` multiply (see `aira_jax.train.schedule`). `grad_clip` bounds the global norm. `epochs` and `warmup_epochs`
+    replace num_train_steps and warmup, rounded up, once the rows are known.
     """
 
     factors: str = "constant * linear_warmup"

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import kernels_pallas
-from lra import designs, diagnostics, memory, plots, settings, workdir
-from lra.clock import Clock
+from aira_jax.core import files
+from aira_jax.train.clock import Clock
+from aira_jax.train.memory import peak_bytes
+from aira_jax.train.metrics import read
+from lra import designs, diagnostics, plots, settings, workdir
 from lra.job import Accuracies, Job, Report, ScoreParams
-from lra.metrics_log import read
 from lra.rows import Rows, cut_share
 from lra.steps import Programs, Trained
 
@@ -54,7 +56,7 @@ def write(
         params=params,
         steps_per_s=pace,
         tokens_per_s=pace * tokens,
-        peak_memory_bytes=memory.peak_bytes(),
+        peak_memory_bytes=peak_bytes(),
         data=meta.label,
         surrogate=meta.surrogate,
         model=job.model_name,
@@ -75,7 +77,7 @@ def write(
         warnings=job.warnings,
         trained=trained,
     )
-    workdir.write_report(job.workdir, report.to_json())
+    files.write_json(job.workdir / workdir.REPORT, report.to_json(), indent=2)
     levels = {row["name"]: row["accuracy"] for row in found.get("validation", {}).get("baselines", ())}
     plots.write(job.workdir / workdir.PLOTS, plots.plots(metrics, f"{meta.label}, {report.model}", levels))
     return report

@@ -1,4 +1,4 @@
-"""The state of a training run, and the two functions that compute on it: one update, and logits of a batch.
+"""The state of a run: the kit's, with running statistics and the best parameters; one update, and logits of a batch.
 
 B batch, C classes.
 """
@@ -12,19 +12,17 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from aira_jax.train import state as kit
 from lra import model as models
 
 INIT, DROPOUT = 0, 1  # streams of the run's key
 
 
 @flax.struct.dataclass
-class State:
-    """Everything that a checkpoint holds. `step` counts finished updates; best_* belong to the validation subset."""
+class State(kit.State):
+    """best_* belong to the validation subset."""
 
-    step: jax.Array
-    params: Any
     batch_stats: Any
-    opt_state: Any
     best_params: Any
     best_batch_stats: Any
     best_accuracy: jax.Array
@@ -34,14 +32,13 @@ class State:
 
 def create(model: nn.Module, task: str, max_length: int, seed: int, optimizer: optax.GradientTransformation) -> State:
     """The state before the first update; jit or eval_shape it. Parameters come from fold_in(key(seed), 0)."""
-    key = jax.random.fold_in(jax.random.key(seed), INIT)
-    variables = models.initial(model, task, max_length, key)
+    variables = models.initial(model, task, max_length, kit.stream(seed, INIT))
     params, batch_stats = variables["params"], variables.get("batch_stats", {})
-    return State(
-        step=jnp.zeros((), jnp.int32),
-        params=params,
+    return kit.create(
+        params,
+        optimizer,
+        State,
         batch_stats=batch_stats,
-        opt_state=optimizer.init(params),
         best_params=jax.tree.map(jnp.copy, params),
         best_batch_stats=jax.tree.map(jnp.copy, batch_stats),
         best_accuracy=jnp.full((), -1.0, jnp.float32),
@@ -60,32 +57,21 @@ def update(
 ) -> tuple[State, dict[str, jax.Array]]:
     """One update from a batch {'inputs' (or 'inputs1', 'inputs2'), 'targets'}, and its metrics (scalars).
 
-    Mean cross-entropy in float32. Dropout at update t draws from fold_in(fold_in(key, 1), t), t from 0. `rate` is the
-    schedule, for the record; the optimizer has its own.
+    Mean cross-entropy in float32. Dropout at update t draws from fold_in(fold_in(key, 1), t), t from 0.
     """
     inputs, targets_B = models.inputs_of(batch), batch["targets"]
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), DROPOUT), state.step)
+    key = kit.stream(seed, DROPOUT, state.step)
 
-    def loss_of(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
+    def loss(params: Any) -> tuple[jax.Array, tuple[dict[str, jax.Array], dict[str, Any]]]:
         variables = {"params": params, "batch_stats": state.batch_stats}
         logits_BC, batch_stats = models.apply(model, variables, inputs, dropout=key)
         logits_BC = logits_BC.astype(jnp.float32)
         losses_B = optax.softmax_cross_entropy_with_integer_labels(logits_BC, targets_B)
-        return losses_B.mean(), (jnp.mean(logits_BC.argmax(-1) == targets_B), batch_stats)
+        accuracy = jnp.mean(logits_BC.argmax(-1) == targets_B)
+        return losses_B.mean(), ({"accuracy": accuracy}, {"batch_stats": batch_stats})
 
-    (loss, (accuracy, batch_stats)), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
-    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    norm = optax.tree.norm(grads)
-    metrics = {
-        "loss": loss,
-        "accuracy": accuracy,
-        "lr": rate(state.step),
-        "grad_norm": norm,
-        "finite": jnp.isfinite(loss) & jnp.isfinite(norm),
-        "real_tokens": sum(jnp.sum(tokens > 0) for tokens in inputs),
-    }
-    params = optax.apply_updates(state.params, updates)
-    return state.replace(step=state.step + 1, params=params, batch_stats=batch_stats, opt_state=opt_state), metrics
+    state, metrics = kit.update(state, loss, optimizer, rate)
+    return state, metrics | {"real_tokens": sum(jnp.sum(tokens > 0) for tokens in inputs)}
 
 
 def logits(model: nn.Module, params: Any, batch_stats: Any, inputs: tuple[jax.Array, ...]) -> jax.Array:

@@ -13,16 +13,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from lra import optimizer, preflight, schedule
+from aira_jax.train import sharding
+from aira_jax.train.step import Program, Step
+from lra import limits, optimizer
 from lra import state as states
 from lra.data import store
 from lra.job import Job, Preflight
 from lra.settings import TASKS
-from lra.state import State
-
-AXIS = "data"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,51 +32,29 @@ class Steps:
     devices: tuple[jax.Device, ...]
 
     @functools.cached_property
-    def optimizer(self) -> Any:
-        return optimizer.make(self.job.settings, self.job.recipe)
-
-    @functools.cached_property
-    def replicated(self) -> NamedSharding:
-        return NamedSharding(Mesh(np.array(self.devices), (AXIS,)), PartitionSpec())
-
-    @functools.cached_property
-    def sharded(self) -> NamedSharding:
-        return NamedSharding(self.replicated.mesh, PartitionSpec(AXIS))
+    def step(self) -> Step:
+        settings, recipe = self.job.settings, self.job.recipe
+        adamw = optimizer.make(settings, recipe)
+        create = functools.partial(
+            states.create, self.model, self.job.task, settings.max_length, settings.random_seed, adamw
+        )
+        update = functools.partial(
+            states.update, self.model, adamw, optimizer.rate(settings, recipe), settings.random_seed
+        )
+        return Step(create, update, sharding.Layout(sharding.mesh_of(self.devices)))
 
     def place(self, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
         """A host batch on the devices, split along B."""
-        return jax.device_put(dict(batch), self.sharded)
-
-    def create(self) -> State:
-        """The state before the first update, on the devices."""
-        return jax.jit(self._make, out_shardings=self.replicated)()
-
-    @functools.cached_property
-    def state_shapes(self) -> State:
-        """Shapes and placement of the state, nothing computed."""
-        return self._placed(jax.eval_shape(self._make), self.replicated)
-
-    def _make(self) -> State:
-        settings = self.job.settings
-        return states.create(self.model, self.job.task, settings.max_length, settings.random_seed, self.optimizer)
+        return self.step.layout.place(dict(batch))
 
     def lower_update(self, batch: int) -> jax.stages.Lowered:
-        settings, recipe = self.job.settings, self.job.recipe
-        rate = schedule.schedule(
-            *(recipe.factors, settings.learning_rate, settings.warmup),
-            decay=recipe.decay,
-            total=settings.num_train_steps,
-        )
-        update = functools.partial(states.update, self.model, self.optimizer, rate, settings.random_seed)
-        out = (self.replicated, self.replicated)
-        rows = {**self._inputs(batch), "targets": jax.ShapeDtypeStruct((batch,), jnp.int32)}
-        jitted = jax.jit(update, donate_argnums=0, out_shardings=out)
-        return jitted.lower(self.state_shapes, self._placed(rows, self.sharded))
+        return self.step.lower({**self._inputs(batch), "targets": jax.ShapeDtypeStruct((batch,), jnp.int32)})
 
     def lower_logits(self, batch: int) -> jax.stages.Lowered:
-        shapes, inputs = self.state_shapes, tuple(self._inputs(batch).values())
-        jitted = jax.jit(functools.partial(states.logits, self.model), out_shardings=self.sharded)
-        return jitted.lower(shapes.params, shapes.batch_stats, self._placed(inputs, self.sharded))
+        layout, shapes = self.step.layout, self.step.shapes
+        jitted = jax.jit(functools.partial(states.logits, self.model), out_shardings=layout.split)
+        inputs = layout.batch_shapes(tuple(self._inputs(batch).values()))
+        return jitted.lower(shapes.params, shapes.batch_stats, inputs)
 
     def compile(self) -> "Programs":
         """Compiles update and logits and refuses what does not fit. Raises: CandidateFault (oom_preflight)."""
@@ -87,25 +63,21 @@ class Steps:
         update, logits = (lower(batch).compile() for lower in (self.lower_update, self.lower_logits))
         seconds = time.perf_counter() - started
         fit = Preflight(
-            need_bytes=preflight.need_bytes(update),
-            limit_bytes=preflight.limit_bytes(self.devices[0], self.job.memory_limit),
-            evaluation_bytes=preflight.need_bytes(logits),
+            need_bytes=limits.need_bytes(update),
+            limit_bytes=limits.limit_bytes(self.devices[0], self.job.memory_limit),
+            evaluation_bytes=limits.need_bytes(logits),
         )
         most = max(fit.need_bytes, fit.evaluation_bytes)
-        preflight.refuse(most, fit.limit_bytes, self.job.settings, self._need_at, devices=len(self.devices))
-        best = jax.jit(states.keep_best, donate_argnums=0, out_shardings=self.replicated)
+        limits.refuse(most, fit.limit_bytes, self.job.settings, self._need_at, devices=len(self.devices))
+        best = jax.jit(states.keep_best, donate_argnums=0, out_shardings=self.step.layout.whole)
         return Programs(self, update, logits, best, fit, seconds)
 
     def _need_at(self, batch: int) -> int:
-        return preflight.need_bytes(self.lower_update(batch).compile())
+        return limits.need_bytes(self.lower_update(batch).compile())
 
     def _inputs(self, batch: int) -> dict[str, jax.ShapeDtypeStruct]:
         names = ("inputs1", "inputs2") if TASKS[self.job.task].pair else ("inputs",)
         return {name: jax.ShapeDtypeStruct((batch, self.job.settings.max_length), jnp.int32) for name in names}
-
-    @staticmethod
-    def _placed(shapes: Any, sharding: NamedSharding) -> Any:
-        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +90,10 @@ class Programs:
     keep_best: Any
     preflight: Preflight
     compile_s: float
+
+    @property
+    def program(self) -> Program:
+        return Program(self.update, self.steps.place, self.compile_s)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +110,6 @@ class Trained:
         for batch in split.evaluation_batches(job.settings.batch_size, job.settings.max_length, rows):
             real = int(batch["weights"].sum())
             inputs = tuple(batch[name] for name in ("inputs", "inputs1", "inputs2") if name in batch)
-            placed = jax.device_put(inputs, self.programs.steps.sharded)
+            placed = self.programs.steps.step.layout.place(inputs)
             parts.append((self.programs.logits(self.params, self.batch_stats, placed), real))
         return np.concatenate([np.asarray(logits_BC)[:real] for logits_BC, real in parts])

@@ -16,14 +16,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from lra import memory, metrics, model, optimizer, reporting, settings, workdir
-from lra.checkpoints import Checkpoints
-from lra.clock import Clock
+from aira_jax.train.checkpoints import Checkpoints
+from aira_jax.train.metrics import FULL, MetricsLog, OnRow
+from lra import limits, metrics, model, optimizer, reporting, settings, workdir
 from lra.data import store
 from lra.failures import CandidateFault, Kind
 from lra.job import Accuracies, Job, Report, ScoreParams, need_data
-from lra.loop import Interrupted, Loop
-from lra.metrics_log import FULL, MetricsLog, OnRow
+from lra.loop import Interrupted, Run
 from lra.rows import Rows, select
 from lra.state import State
 from lra.steps import Programs, Steps, Trained
@@ -38,7 +37,7 @@ def run(job: Job, *, on_row: OnRow | None = None) -> Report:
     """
     started = time.perf_counter()
     job, rows = _opened(job)
-    with workdir.held(job.workdir), memory.blamed():
+    with workdir.held(job.workdir), limits.blamed():
         workdir.prepare(job, job.identity(rows.dataset.meta.sha256))
         programs, params = _compiled(job)
         return _train(job, rows, programs, params, on_row or (lambda row: None), started)
@@ -47,21 +46,21 @@ def run(job: Job, *, on_row: OnRow | None = None) -> Report:
 def check(job: Job) -> dict[str, Any]:
     """Everything before the first update, and nothing written: {"params", "preflight", "warnings"}. Raises as `run`."""
     job, _ = _opened(job)
-    with memory.blamed():
+    with limits.blamed():
         programs, params = _compiled(job)
     return {"params": params, "preflight": dataclasses.asdict(programs.preflight), "warnings": list(job.warnings)}
 
 
 def predict(trained: Trained, split: store.Split) -> np.ndarray:
     """Logits float32 [N, C] of every row of a split, in order. Raises: CandidateFault (nan, oom)."""
-    with memory.blamed():
+    with limits.blamed():
         logits_NC = trained.predict(split)
     metrics.check_finite(logits_NC, split.name)
     return logits_NC
 
 
 def _opened(job: Job) -> tuple[Job, Rows]:
-    memory.keep_freed_pages()
+    limits.keep_freed_pages()
     need_data(job.task, job.profile, job.data)
     optimizer.make(job.settings, job.recipe)  # a bad recipe is no fault of the model
     dataset = store.open(job.data, job.task)
@@ -97,13 +96,13 @@ def _resolved(job: Job, rows: Rows) -> Job:
 
 def _train(job: Job, rows: Rows, programs: Programs, params: int, on_row: OnRow, started: float) -> Report:
     with Checkpoints(job.workdir / workdir.CHECKPOINTS) as checkpoints:
-        steps, first = programs.steps, checkpoints.latest
-        state = steps.create() if first is None else checkpoints.restore(steps.state_shapes)
-        clock = Clock(job.settings.num_train_steps, first or 0, job.time_limit_s, started)
+        step, first = programs.steps.step, checkpoints.latest
+        state = step.initial() if first is None else checkpoints.restore(step.shapes)
+        clock = limits.Clock(job.settings.num_train_steps, first or 0, job.time_limit_s, started)
         log = MetricsLog(job.workdir / workdir.METRICS, first or 0, on_row)
         with contextlib.closing(log):
-            loop = Loop(job, rows, programs, checkpoints, log, clock)
-            state = loop.run(state)
+            updates = Run(job, rows, programs, checkpoints, log, clock)
+            state = updates.train(state)
             final, best = _candidates(programs, state)
             accuracies = {
                 name: trained and _accuracies(job, rows, trained, step, name, log)
@@ -113,7 +112,7 @@ def _train(job: Job, rows: Rows, programs: Programs, params: int, on_row: OnRow,
                 )
             }
     trained = final if job.score_params is ScoreParams.FINAL else best
-    job = dataclasses.replace(job, warnings=(*job.warnings, *loop.warnings))
+    job = dataclasses.replace(job, warnings=(*job.warnings, *updates.warnings))
     return reporting.write(job, rows, programs, params, trained, accuracies, clock)
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from absl import flags
 
 from aira_jax.core import choices, cli
-from lra import memory, workdir
+from aira_jax.train import memory
+from lra import workdir
 from lra.bench import suite
 
 PARTS = flags.DEFINE_list("parts", list(suite.PARTS), "Which measurements.")

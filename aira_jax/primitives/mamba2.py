@@ -56,14 +56,14 @@ class Mamba2Cache:
     state_BHPN: jax.Array
 
 
-def _inverse_softplus_step(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
+def inverse_softplus_step(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
     """Biases whose softplus is log-uniform in [1e-3, 1e-1], at least 1e-4."""
     log_low, log_high = jnp.log(1e-3), jnp.log(1e-1)
     step = jnp.maximum(jnp.exp(jax.random.uniform(key, shape, dtype, log_low, log_high)), 1e-4)
     return step + jnp.log(-jnp.expm1(-step))
 
 
-def _log_decay(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
+def log_decay(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
     return jnp.log(jax.random.uniform(key, shape, dtype, 1.0, 16.0))
 
 
@@ -85,8 +85,8 @@ class Mamba2(nn.Module):
         self.in_proj = Linear(c.inner + c.channels + c.heads, init=c.init, dtype=c.dtype)
         self.conv_weight = self.param("conv_weight", _uniform(c.conv**-0.5), (c.conv, c.channels), jnp.float32)
         self.conv_bias = self.param("conv_bias", _uniform(c.conv**-0.5), (c.channels,), jnp.float32)
-        self.A_log = self.param("A_log", _log_decay, (c.heads,), jnp.float32)
-        self.dt_bias = self.param("dt_bias", _inverse_softplus_step, (c.heads,), jnp.float32)
+        self.A_log = self.param("A_log", log_decay, (c.heads,), jnp.float32)
+        self.dt_bias = self.param("dt_bias", inverse_softplus_step, (c.heads,), jnp.float32)
         self.D = self.param("D", nn.initializers.ones, (c.heads,), jnp.float32)
         self.norm_weight = self.param("norm_weight", nn.initializers.ones, (c.inner,), jnp.float32)
         self.out_proj = Linear(c.dim, init=c.init, dtype=c.dtype)

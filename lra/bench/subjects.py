@@ -31,7 +31,8 @@ class Subject:
 
     def step(self) -> Callable[[], Any]:
         """A call that does one update, from a host batch to a new state."""
-        steps, held = self.programs.steps, [self.programs.steps.create()]
+        steps = self.programs.steps
+        held = [steps.step.initial()]
 
         def update() -> Any:
             held[0], metrics = self.programs.update(held[0], steps.place(self.batch))

@@ -8,21 +8,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from aira_jax.primitives.mamba2 import inverse_softplus_step, log_decay
 from kernels_pallas import causal_conv1d, gated_rmsnorm, ssd
 from lra.encoders.encoder import Encoder
 from lra.encoders.parts import Pool
 
 WIDTH = 4
-
-
-def _step_bias(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
-    """Biases whose softplus is log-uniform in [1e-3, 1e-1]."""
-    step = jnp.exp(jax.random.uniform(key, shape, dtype, jnp.log(1e-3), jnp.log(1e-1)))
-    return step + jnp.log(-jnp.expm1(-step))
-
-
-def _log_decay(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
-    return jnp.log(jax.random.uniform(key, shape, dtype, 1.0, 16.0))
 
 
 def _backward(x_BLGS: jax.Array) -> jax.Array:
@@ -52,11 +43,13 @@ class BiMamba2(nn.Module):
         z_BLI, xbc, dt = jnp.split(projected, [self.inner, self.inner + 2 * channels], axis=-1)
         xbc_BLGK = self._conv(xbc.reshape(batch, length, 2, channels), mask_BL)
         x_BLGI, b_BLGN, c_BLGN = jnp.split(xbc_BLGK, [self.inner, self.inner + self.state], axis=-1)
-        dt_BLGH = jax.nn.softplus(dt.reshape(batch, length, 2, heads) + self.param("dt_bias", _step_bias, (2, heads)))
+        dt_BLGH = jax.nn.softplus(
+            dt.reshape(batch, length, 2, heads) + self.param("dt_bias", inverse_softplus_step, (2, heads))
+        )
         y_BLHP = ssd(
             x_BLGI.reshape(batch, length, 2 * heads, self.inner // heads),
             _backward(jnp.where(mask_BL[..., None, None], dt_BLGH, 0)).reshape(batch, length, 2 * heads),
-            -jnp.exp(self.param("A_log", _log_decay, (2 * heads,))),
+            -jnp.exp(self.param("A_log", log_decay, (2 * heads,))),
             b_BLGN,
             c_BLGN,
             D=self.param("D", nn.initializers.ones, (2 * heads,)),

@@ -7,10 +7,10 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
+from aira_jax.train.metrics import MetricsLog, read, without_timing
 from lra import metrics, plots, progress
-from lra.clock import Clock
 from lra.failures import CandidateFault, Kind
-from lra.metrics_log import MetricsLog, read, without_timing
+from lra.limits import Clock
 
 
 def row(step: int, kind: str = "train", **values) -> dict:

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from lra import memory, preflight
+from lra import limits as memory
+from lra import limits as preflight
 from lra.bench.subjects import subject
 from lra.failures import CandidateFault, Kind
 from lra.settings import defaults

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lra import optimizer, schedule
+from aira_jax.train import schedule
+from lra import optimizer
 from lra.job import Decay, Recipe, Rule
 from lra.settings import defaults
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from lra_models import GOOD, MINIMAL, SMALL, job, listops
 
+from aira_jax.train.metrics import FULL, read, without_timing
 from lra import train, workdir
 from lra.data import store
 from lra.failures import CandidateFault, Kind
 from lra.job import Job, Recipe, Rule, ScoreParams
-from lra.metrics_log import FULL, read, without_timing
 
 
 @pytest.fixture(scope="module")

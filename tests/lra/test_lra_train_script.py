@@ -12,7 +12,7 @@ import pytest
 from lra_models import GOOD, MINIMAL, listops
 
 from aira_jax.core import config_flag
-from lra.metrics_log import read, without_timing
+from aira_jax.train.metrics import read, without_timing
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "lra_train.py"

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from lra_models import MINIMAL, SMALL
 
+from aira_jax.train.metrics import read
 from lra import reporting, train
 from lra.data import build, store, text
 from lra.job import Job, Recipe, ScoreParams, TrainOn, make_job
-from lra.metrics_log import read
 from lra.rows import joined, select
 
 SHORT = SMALL.replace(num_train_steps=6, eval_frequency=5, max_length=64)

@@ -2,7 +2,7 @@
 
 import time
 
-from lra.failures import CandidateFault, Kind
+from aira_jax.train.errors import TimeLimit
 
 FORECAST_AFTER = 50  # updates
 TOLERATED = 1.5  # times the limit
@@ -11,12 +11,13 @@ TOLERATED = 1.5  # times the limit
 class Clock:
     """Made when the first update is about to start. `total` updates are wanted, `first` of them lie behind already.
 
-    `started` is when the run began (time.perf_counter), so that compiling counts against the limit.
+    `started` is when the run began (time.perf_counter; None = now), so that compiling counts against the limit.
     """
 
-    def __init__(self, total: int, first: int, limit_s: float | None, started: float):
+    def __init__(self, total: int, first: int = 0, limit_s: float | None = None, started: float | None = None):
         self.total, self.first, self.done, self.limit_s = total, first, first, limit_s
-        self._started, self._loop = started, time.perf_counter()
+        self._loop = time.perf_counter()
+        self._started = self._loop if started is None else started
         self._training_s, self._since = 0.0, None
 
     def go(self) -> None:
@@ -47,7 +48,7 @@ class Clock:
 
     @property
     def eta_s(self) -> float:
-        """Seconds to the last update at the pace so far, evaluations included."""
+        """Seconds to the last update at the pace so far, evaluations included, compiling not."""
         pace = (time.perf_counter() - self._loop) / max(self.updates, 1)
         return pace * (self.total - self.done)
 
@@ -56,7 +57,7 @@ class Clock:
         return self.updates == FORECAST_AFTER
 
     def check(self) -> None:
-        """Raises CandidateFault (timeout) once the limit is passed, or the forecast exceeds 1.5 times the limit."""
+        """Raises TimeLimit once the limit is passed, or the forecast exceeds 1.5 times the limit."""
         if self.limit_s is None or self.done >= self.total:
             return
         if self.wall_s > self.limit_s:
@@ -65,10 +66,9 @@ class Clock:
         if self.forecast_due and whole > TOLERATED * self.limit_s:
             raise self._timeout("forecast", f"the run would take {whole:.0f} s")
 
-    def _timeout(self, phase: str, what: str) -> CandidateFault:
+    def _timeout(self, phase: str, what: str) -> TimeLimit:
         fit = self.first + int(self.steps_per_s * self.limit_s)
-        return CandidateFault(
-            Kind.TIMEOUT,
+        return TimeLimit(
             f"{what}, the limit is {self.limit_s:g} s (phase {phase}): {self.done} of {self.total} updates done at "
             f"{self.steps_per_s:.3g} updates/s; about {fit} would fit: choose fewer updates or a cheaper model",
             phase=phase,

@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from aira_jax.core import choices
-from lra.job import Decay
+from aira_jax.train.groups import Decay
 
 HALVE_EVERY = 20_000
 COSINE_PERIOD = 100_000
 
+Schedule = Callable[[jax.Array | int], jax.Array]
 Factor = Callable[[jax.Array, float, int], jax.Array]  # (t, base learning rate, W)
 
 FACTORS: dict[str, Factor] = {
@@ -38,7 +39,7 @@ def parse(factors: str) -> tuple[str, ...]:
 
 def schedule(
     factors: str, learning_rate: float, warmup: int, *, decay: Decay = Decay.NONE, total: int | None = None
-) -> Callable[[jax.Array | int], jax.Array]:
+) -> Schedule:
     """t -> learning rate, float32 scalar. `decay` brings it to 0 at t = `total`, from the end of the warm-up on."""
     chosen = [FACTORS[name] for name in parse(factors)]
 

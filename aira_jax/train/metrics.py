@@ -1,10 +1,11 @@
 """metrics.jsonl: one JSON object a line, appended while a run trains, cut back to a checkpoint when it continues."""
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from aira_jax.core import files
 
 TIMING = frozenset({"steps_per_s", "tokens_per_s", "real_tokens_per_s", "wall_s", "compile_s", "peak_bytes", "eta_s"})
 FULL = "full"  # kind of the rows written after the last update
@@ -25,9 +26,7 @@ class MetricsLog:
         if orphans:
             with path.with_suffix(".orphan.jsonl").open("a") as file:
                 file.writelines(map(_line, orphans))
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(_line(row) for row in rows if row["step"] <= step))
-        temporary.replace(path)
+        files.write_atomically(path, "".join(_line(row) for row in rows if row["step"] <= step))
         self._file = path.open("a")
 
     def append(self, row: Mapping[str, Any]) -> None:
@@ -57,9 +56,4 @@ def without_timing(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _line(row: Mapping[str, Any]) -> str:
-    finite = {key: value if _writable(value) else None for key, value in row.items()}
-    return json.dumps(finite, allow_nan=False) + "\n"
-
-
-def _writable(value: Any) -> bool:
-    return not isinstance(value, float) or math.isfinite(value)
+    return json.dumps(files.finite(row), allow_nan=False) + "\n"

@@ -1,0 +1,99 @@
+"""The folder of a run: one process at a time, one identity, continued or refused by name."""
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from aira_jax.core import files, locks
+
+CONFIG, METRICS, CHECKPOINTS = "config.json", "metrics.jsonl", "checkpoints"
+PATIENCE_S = 60.0  # for a process that lost its parent and still saves
+
+
+@contextlib.contextmanager
+def held(folder: Path, patience_s: float = PATIENCE_S) -> Iterator[None]:
+    """Makes the folder and keeps other processes out of it until the end of the block, or of this process.
+
+    Raises: ValueError when it cannot be written, or another process still holds it after `patience_s`.
+    """
+    _probe(folder)
+    descriptor = locks.open_folder(folder)
+    try:
+        deadline = time.monotonic() + patience_s
+        while not _taken(descriptor):
+            if time.monotonic() > deadline:
+                raise ValueError(f"another process trains in {folder}: wait for its end, stop it, or name a new folder")
+            time.sleep(0.2)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        locks.take(descriptor)
+    except locks.Held:
+        return False
+    return True
+
+
+def _probe(folder: Path) -> None:
+    """Raises ValueError when the folder cannot be made or written (a full disk, no permission)."""
+    probe = folder / f".probe-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(bytes(1 << 16))
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(f"{folder} cannot be written ({error.strerror}): free space or name another folder") from error
+
+
+def begin(folder: Path, identity: Mapping[str, Any], *, resume: bool = True, ours: Collection[str] = ()) -> None:
+    """Starts the run of `identity` (JSON) in the folder, or continues it; one that failed before update 1 is replaced.
+
+    `ours`: names, besides those of this module, that a run may have left. Raises: ValueError when the folder holds
+    something that is no run, holds a run and `resume` is off, or holds another run: the keys that differ are listed.
+    """
+    identity = json.loads(json.dumps(identity))
+    config = folder / CONFIG
+    if config.is_file() and _begun(folder):
+        if not resume:
+            raise ValueError(f"{folder} holds a run: name another folder, or leave resume on to continue it")
+        _compare(folder, _read(config), identity)
+    elif strangers := sorted({path.name for path in folder.iterdir()} - {CONFIG, METRICS, CHECKPOINTS, *ours}):
+        raise ValueError(f"{folder} holds {strangers[0]} and no run: name an empty or a new folder")
+    files.write_json(config, identity, indent=2)
+
+
+def _begun(folder: Path) -> bool:
+    log = folder / METRICS
+    return (log.is_file() and log.stat().st_size > 0) or any((folder / CHECKPOINTS).glob("[0-9]*"))
+
+
+def _compare(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    a, b = _flat(old), _flat(new)
+    differing = [
+        f"{key}: {a.get(key)!r} there, {b.get(key)!r} asked" for key in sorted({*a, *b}) if a.get(key) != b.get(key)
+    ]
+    if differing:
+        lines = "\n    ".join(differing)
+        raise ValueError(f"{folder} holds another run; name another folder, or ask for the same:\n    {lines}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged ({error}): remove {path.parent} and run anew") from error
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        nested = isinstance(value, Mapping)
+        flat.update(_flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value})
+    return flat
