@@ -3,9 +3,10 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
+from aira_jax.core.machine import available_bytes, keep_freed_pages
 from aira_jax.train import clock, memory
 from aira_jax.train.errors import DeviceFailure, DoesNotFit, NotFinite, OutOfMemory, TimeLimit, TrainingError
-from aira_jax.train.memory import available_bytes, keep_freed_pages, limit_bytes, need_bytes, peak_bytes
+from aira_jax.train.memory import limit_bytes, need_bytes, peak_bytes
 from lra.failures import CandidateFault, Kind
 from lra.settings import Settings
 

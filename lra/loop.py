@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
 from aira_jax.train.checkpoints import Checkpoints
@@ -36,8 +37,8 @@ class Run:
         evaluated = Every(settings.eval_frequency)
         hooks = [Hook(self._evaluate, evaluated)] if len(self.rows.subset) else []
         loop = Loop(
-            self.programs.program,
-            lambda t: self.rows.train.batch_at(settings.random_seed, t, settings.batch_size, settings.max_length),
+            self.programs.update,
+            self._batch_at,
             self.clock,
             on_metrics=[
                 Hook(self._write_update, Every(LOG_EVERY, also=(settings.eval_frequency,), first=True)),
@@ -47,6 +48,11 @@ class Run:
         )
         with limits.blamed():
             return loop.run(state)
+
+    def _batch_at(self, update: int) -> dict[str, jax.Array]:
+        s = self.job.settings
+        rows = self.rows.train.batch_at(s.random_seed, update, s.batch_size, s.max_length)
+        return self.programs.steps.place(rows)
 
     def _write_update(self, step: int, values: Mapping[str, Any]) -> None:
         settings, pace = self.job.settings, self.clock.steps_per_s

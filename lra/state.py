@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from aira_jax.train import state as kit
+from aira_jax.train import step as kit
 from lra import model as models
 
 INIT, DROPOUT = 0, 1  # streams of the run's key

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aira_jax.train import sharding
-from aira_jax.train.step import Program, Step
+from aira_jax.train.step import Step
 from lra import limits, optimizer
 from lra import state as states
 from lra.data import store
@@ -90,10 +90,6 @@ class Programs:
     keep_best: Any
     preflight: Preflight
     compile_s: float
-
-    @property
-    def program(self) -> Program:
-        return Program(self.update, self.steps.place, self.compile_s)
 
 
 @dataclasses.dataclass(frozen=True)

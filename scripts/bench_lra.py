@@ -16,8 +16,7 @@ from pathlib import Path
 
 from absl import flags
 
-from aira_jax.core import choices, cli
-from aira_jax.train import memory
+from aira_jax.core import choices, cli, machine
 from lra import workdir
 from lra.bench import suite
 
@@ -32,7 +31,7 @@ def main(argv):
     for part in PARTS.value:
         if part not in suite.PARTS:
             raise ValueError(choices.unknown("part", part, suite.PARTS))
-    memory.keep_freed_pages()
+    machine.keep_freed_pages()
     plan = suite.Plan(ROUNDS.value, Path(PEER.value) if PEER.value else None)
     found = {"environment": workdir.environment()}
     for part in PARTS.value:

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import time
 from pathlib import Path
 
 _UNSUPPORTED = (errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -24,6 +25,18 @@ def take(descriptor: int, *, wait: bool = False) -> None:
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
+
+
+def take_within(descriptor: int, seconds: float) -> None:
+    """`take`, tried until `seconds` have passed."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return take(descriptor)
+        except Held:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
 
 
 def open_folder(folder: Path) -> int:

@@ -4,6 +4,7 @@ A checkpoint is complete or absent (Orbax renames a finished folder); one that w
 which folder to remove, never skipped in silence.
 """
 
+import contextlib
 import enum
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,13 @@ class Saving(enum.StrEnum):
     ASYNC = "async"
 
 
-class Checkpoints:
+class Checkpoints(contextlib.AbstractContextManager):
     """The last `kept` checkpoints below `folder`, named by the number of finished updates."""
 
     def __init__(self, folder: Path, *, kept: int = 2, saving: Saving = Saving.SYNC):
         self.folder = folder.absolute()
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=kept,
-            cleanup_tmp_directories=True,
-            enable_async_checkpointing=saving is Saving.ASYNC,
+            max_to_keep=kept, cleanup_tmp_directories=True, enable_async_checkpointing=saving is Saving.ASYNC
         )
         self._manager = ocp.CheckpointManager(self.folder, options=options)
 
@@ -61,12 +60,6 @@ class Checkpoints:
             f"Remove that folder and run the same command: it continues {then}"
         )
 
-    def close(self) -> None:
+    def __exit__(self, *error: Any) -> None:
         """Waits for what is being written."""
         self._manager.close()
-
-    def __enter__(self) -> "Checkpoints":
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self.close()

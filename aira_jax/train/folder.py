@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import time
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,22 +22,14 @@ def held(folder: Path, patience_s: float = PATIENCE_S) -> Iterator[None]:
     _probe(folder)
     descriptor = locks.open_folder(folder)
     try:
-        deadline = time.monotonic() + patience_s
-        while not _taken(descriptor):
-            if time.monotonic() > deadline:
-                raise ValueError(f"another process trains in {folder}: wait for its end, stop it, or name a new folder")
-            time.sleep(0.2)
+        try:
+            locks.take_within(descriptor, patience_s)
+        except locks.Held as error:
+            mend = "wait for its end, stop it, or name a new folder"
+            raise ValueError(f"another process trains in {folder}: {mend}") from error
         yield
     finally:
         os.close(descriptor)
-
-
-def _taken(descriptor: int) -> bool:
-    try:
-        locks.take(descriptor)
-    except locks.Held:
-        return False
-    return True
 
 
 def _probe(folder: Path) -> None:
@@ -75,7 +66,7 @@ def _begun(folder: Path) -> bool:
 
 
 def _compare(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    a, b = _flat(old), _flat(new)
+    a, b = files.flat(old), files.flat(new)
     differing = [
         f"{key}: {a.get(key)!r} there, {b.get(key)!r} asked" for key in sorted({*a, *b}) if a.get(key) != b.get(key)
     ]
@@ -89,11 +80,3 @@ def _read(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text())
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is damaged ({error}): remove {path.parent} and run anew") from error
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        nested = isinstance(value, Mapping)
-        flat.update(_flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value})
-    return flat

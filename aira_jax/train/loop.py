@@ -12,7 +12,6 @@ import jax
 from aira_jax.core import signals
 from aira_jax.train.clock import Clock
 from aira_jax.train.errors import Interrupted, NotFinite
-from aira_jax.train.step import Program
 
 Metrics = Mapping[str, Any]
 
@@ -82,13 +81,13 @@ class Transfers(enum.StrEnum):
 class Loop:
     """One run's updates. Metrics are fetched one update late, so that the devices never wait for the host.
 
-    `batch_at(update)` gives the host batch of update 0, 1, ... A state hook runs when the metrics of its update have
-    been judged; hooks run in their order, and their time is left out of the pace.
+    `update(state, batch)` is the compiled step, `batch_at(t)` the placed batch of update t from 0. State hooks run in
+    their order, once the metrics of their update are judged, and their time is left out of the pace.
     """
 
     def __init__(
         self,
-        program: Program,
+        update: Callable[[Any, Any], tuple[Any, Metrics]],
         batch_at: Callable[[int], Any],
         clock: Clock,
         *,
@@ -96,7 +95,7 @@ class Loop:
         on_state: Sequence[Hook] = (),
         transfers: Transfers = Transfers.ALLOW,
     ):
-        self.program, self.batch_at, self.clock = program, batch_at, clock
+        self.update, self.batch_at, self.clock = update, batch_at, clock
         self.on_metrics, self.on_state, self.transfers = on_metrics, on_state, transfers
         self._last_loss: float | None = None
         self._signal: int | None = None
@@ -109,9 +108,9 @@ class Loop:
                 ending.callback(hook.close)
             self.clock.go()
             for update in range(self.clock.first, self.clock.total):
-                batch = self.program.place(self.batch_at(update))
+                batch = self.batch_at(update)
                 with jax.transfer_guard(self.transfers.value):
-                    state, metrics = self.program.update(state, batch)
+                    state, metrics = self.update(state, batch)
                 self._settle()
                 self._late = (update + 1, metrics)
                 if self._signal is not None or any(hook.due(update + 1, self.clock.total) for hook in self.on_state):
@@ -148,14 +147,10 @@ class Loop:
         self.clock.check()
 
     def _not_finite(self, step: int, values: Metrics) -> NotFinite:
+        loss, norm, rate = (float(values[key]) for key in ("loss", "grad_norm", "lr"))
         last = "none before" if self._last_loss is None else f"last finite loss {self._last_loss:.4g}"
-        return NotFinite(
-            f"update {step}: loss {float(values['loss']):g}, gradient norm {float(values['grad_norm']):g} ({last}, "
-            f"learning rate {float(values['lr']):.3g})",
-            update=step,
-            last_finite_loss=self._last_loss,
-            learning_rate=float(values["lr"]),
-        )
+        text = f"update {step}: loss {loss:g}, gradient norm {norm:g} ({last}, learning rate {rate:.3g})"
+        return NotFinite(text, update=step, last_finite_loss=self._last_loss, learning_rate=rate)
 
     def _hear(self, number: int) -> None:
         self._signal = number

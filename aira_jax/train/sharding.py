@@ -4,8 +4,7 @@ A rule sees the path of a parameter ("stack/layer_0/out/kernel") and its shape, 
 """
 
 import dataclasses
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -32,16 +31,6 @@ def fsdp(axis: str, size: int, *, smallest: int = 2**16) -> Rule:
             return PartitionSpec()
         largest = max(fitting, key=lambda dim: shape[dim])
         return PartitionSpec(*(axis if dim == largest else None for dim in range(largest + 1)))
-
-    return rule
-
-
-def by_pattern(patterns: Mapping[str, PartitionSpec]) -> Rule:
-    """The spec of the first regular expression that finds the path; replicated where none does."""
-
-    def rule(path: str, shape: tuple[int, ...]) -> PartitionSpec:
-        del shape
-        return next((spec for pattern, spec in patterns.items() if re.search(pattern, path)), PartitionSpec())
 
     return rule
 
