@@ -34,7 +34,7 @@ PROFILE = flags.DEFINE_string("profile", None, "smoke or paper; recall and needl
 DATA = flags.DEFINE_string("data", None, "Folder written by scripts/lra_data.py.")
 WORKDIR = flags.DEFINE_string("workdir", "runs/lra", "Folder of the run.")
 CHECK = flags.DEFINE_bool("check", False, "Stop before the first update: contract, shapes, memory.")
-FAILED, INTERRUPTED = 3, 130
+FAILED = 3
 
 
 def main(argv):
@@ -49,11 +49,11 @@ def main(argv):
         return FAILED
     except supervise.Interrupted as stopped:
         print(f"{stopped}; the same command continues", file=sys.stderr)
-        return INTERRUPTED
+        return cli.Exit.INTERRUPTED
     if "report" in result:
         print("\n".join(progress.ending(result["report"], job.workdir)))
     print(json.dumps(result.get("summary") or result["checked"]))
-    return 0
+    return cli.Exit.DONE
 
 
 if __name__ == "__main__":

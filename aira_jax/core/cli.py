@@ -1,5 +1,6 @@
 """How every script starts: flags are parsed, bad input ends with exit 2 and one message, `--debug` shows tracebacks."""
 
+import enum
 import logging
 import os
 import sys
@@ -7,8 +8,20 @@ from collections.abc import Callable, Sequence
 
 from absl import app, flags
 
-BAD_INPUT = 2
-READER_GONE = 141  # 128 + SIGPIPE
+
+class Exit(enum.IntEnum):
+    """Exit codes of all scripts."""
+
+    DONE = 0
+    DEFECT = 1
+    BAD_INPUT = 2
+    LLM_STOP = 3  # a search whose language model cannot go on
+    DAMAGED_LOG = 4
+    DIVERGED = 5  # a loss that is not finite
+    PREEMPTED = 75  # saved; the same command continues
+    INTERRUPTED = 130
+    READER_GONE = 141  # 128 + SIGPIPE
+
 
 _DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of an error in the input.")
 
@@ -25,7 +38,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
             return code
         except BrokenPipeError:  # the reader has seen enough, as in `script | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return READER_GONE
+            return Exit.READER_GONE
         except ValueError as error:
             if _DEBUG.value:
                 raise
@@ -51,4 +64,4 @@ def _last_line(error: flags.Error) -> str:
 def complain(message: str) -> int:
     """Prints a message for the user; returns the exit code of bad input."""
     print(f"error: {message}", file=sys.stderr)
-    return BAD_INPUT
+    return Exit.BAD_INPUT

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import enum
 import os
 import sys
 import threading
@@ -13,6 +12,7 @@ from typing import Any
 
 from aira_jax import llm as llms
 from aira_jax.core import choices
+from aira_jax.core.cli import Exit
 from aira_jax.llm import control
 from aira_jax.llm.base import Operator, Role, Sampling
 from aira_jax.search import events
@@ -29,18 +29,6 @@ from aira_jax.search.session import ROOT, Session, data_root, describe_machine, 
 from aira_jax.search.settings import PROPOSERS, Settings, TestWhen
 from aira_jax.search.workshop import Proposer, Workshop
 from aira_jax.tasks import loader
-
-
-class Exit(enum.IntEnum):
-    """Exit codes of scripts/search.py."""
-
-    DONE = 0
-    DEFECT = 1
-    BAD_INPUT = 2
-    LLM_STOP = 3
-    DAMAGED_LOG = 4
-    INTERRUPTED = 130
-
 
 RESUMABLE = {"interrupt": Exit.INTERRUPTED, "auth": Exit.LLM_STOP, "error": Exit.LLM_STOP}
 

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aira_jax.core.cli import Exit
 from aira_jax.train import memory, step
 from aira_jax.train.checkpoints import Checkpoints, Saving
 from aira_jax.train.clock import Clock
@@ -28,7 +29,6 @@ from aira_jax.train.schedule import schedule
 from aira_jax.train.sharding import Layout, fsdp, mesh_of, replicated
 
 BATCH, FEATURES, SEED = 8, 16, 3
-PREEMPTED = 75
 
 
 def batch_of(update: int) -> dict[str, np.ndarray]:
@@ -104,10 +104,10 @@ def main() -> int:
         state = train(**vars(parser.parse_args()))
     except Interrupted as stopped:
         print(stopped, file=sys.stderr)
-        return PREEMPTED
+        return Exit.PREEMPTED
     mirrors = (state.params["w"], state.opt_state[0].mu["w"])
     print(json.dumps([shard.data.shape for leaf in mirrors for shard in leaf.addressable_shards]))
-    return 0
+    return Exit.DONE
 
 
 if __name__ == "__main__":
