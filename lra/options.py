@@ -8,12 +8,12 @@ from typing import Any
 from ml_collections import config_dict
 
 from aira_jax.core import choices
+from aira_jax.core.settings import blank, placeholders, plain
 from lra import job as jobs
 from lra.job import Decay, Job, Recipe, Rule, ScoreParams, TrainOn
-from lra.settings import FIELDS
+from lra.settings import Settings
 
 GIB = 2**30
-_TYPES = {"grad_clip": float, "epochs": float, "warmup_epochs": float}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,15 +43,8 @@ class Options:
 
 def to_config() -> config_dict.ConfigDict:
     """A locked ConfigDict of the defaults; options without a value take one of their type later."""
-    plain = dataclasses.asdict(Options())
-    for key, kind in (("time_limit_s", float), ("memory_limit_gb", float), ("checkpoint_every", int)):
-        plain[key] = config_dict.placeholder(kind)
-    recipe = dataclasses.asdict(Recipe())
-    recipe |= {key: config_dict.placeholder(kind) for key, kind in _TYPES.items()} | {"decay": Decay.NONE.value}
     config = config_dict.ConfigDict(
-        plain
-        | {"settings": {key: config_dict.placeholder(kind) for key, kind in FIELDS.items()}}
-        | {"recipe": recipe, "options": {}}
+        placeholders(Options()) | {"settings": blank(Settings), "recipe": placeholders(Recipe()), "options": {}}
     )
     config.lock()
     config.options.unlock()
@@ -64,7 +57,7 @@ def job_of(config: Mapping[str, Any], data: str | None, workdir: Path, **flags: 
     Raises: ValueError for a bad option or absent data (with the command that makes them); CandidateFault for a
     model.py that breaks its contract.
     """
-    values = config.to_dict() if isinstance(config, config_dict.ConfigDict) else dict(config)
+    values = plain(config)
     values |= {key: value for key, value in flags.items() if value is not None}
     if data is None:
         command = f"{jobs.data_command(values['task'], values['profile'])} --out=DIR"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aira_jax import __version__, sandbox
+from aira_jax.core.settings import differences, flatten
 from aira_jax.llm import control
 from aira_jax.llm.base import Operator
 from aira_jax.sandbox.base import GIB
@@ -25,7 +26,7 @@ from aira_jax.search.events import EventLog, Kind, Record, WriteFailed, canonica
 from aira_jax.search.executions import Clock, Executor, Slots, make_slots, visible_devices
 from aira_jax.search.journal import Control, Journal, Observer
 from aira_jax.search.operators import Compute, installed_packages
-from aira_jax.search.settings import Fsync, Settings, differences, flatten, is_changeable
+from aira_jax.search.settings import Fsync, Settings, is_changeable
 from aira_jax.search.tree import Tree
 from aira_jax.tasks import sources
 from aira_jax.tasks.compose import MIN_LAYERS, WIDTH_SCALING

@@ -5,15 +5,13 @@
 
 import dataclasses
 import enum
-import types
-import typing
 from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import config_dict
 
 from aira_jax import llm as llms
-from aira_jax.core import choices
+from aira_jax.core.settings import blank, build, flatten, placeholders, plain
 from aira_jax.llm.base import Operator
 from aira_jax.search.budget import Budget
 from aira_jax.search.operators import Fitness, MemoryOptions, PromptOptions
@@ -203,8 +201,7 @@ class Settings:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "Settings":
         """The settings of a config. Raises ValueError naming the key, its value and what is valid."""
-        plain = config.to_dict() if isinstance(config, config_dict.ConfigDict) else dict(config)
-        settings = _build(cls, plain, "config")
+        settings = build(cls, plain(config), "config")
         settings = dataclasses.replace(settings, llm=_without_none(settings.llm))
         _check(settings)
         return settings
@@ -221,9 +218,9 @@ class Settings:
 
 def to_config(settings: Settings) -> config_dict.ConfigDict:
     """A locked ConfigDict with every option; options without a value take one of their type later."""
-    fields = _placeholders(settings)
-    overrides = {name: _placeholders(llms.Options(), empty=True) for name in PROPOSERS}
-    fields["llm"] = {**{str(name): values for name, values in overrides.items()}, **fields["llm"]}
+    fields = placeholders(settings)
+    overrides = {str(name): blank(llms.Options) for name in PROPOSERS}
+    fields["llm"] = {**overrides, **placeholders(llms.options(settings.llm))}
     config = config_dict.ConfigDict(fields)
     config.lock()
     for key in FREE_DICTS:
@@ -231,86 +228,9 @@ def to_config(settings: Settings) -> config_dict.ConfigDict:
     return config
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"budget.steps": 500, ...} of a nested config."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            flat.update(flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """{key: [old, new]} of two nested configs."""
-    a, b = flatten(old), flatten(new)
-    return {key: [a.get(key), b.get(key)] for key in sorted({*a, *b}) if a.get(key) != b.get(key)}
-
-
 def is_changeable(key: str) -> bool:
     """Whether a run may be continued with another value of this key."""
     return any(key.startswith(prefix) for prefix in CHANGEABLE)
-
-
-def _placeholders(value: Any, *, empty: bool = False) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for field, hint in _hints(type(value)).items():
-        item = getattr(value, field)
-        if dataclasses.is_dataclass(item):
-            fields[field] = _placeholders(item)
-        elif isinstance(item, Mapping):
-            fields[field] = {} if empty else {key: _free(part) for key, part in item.items()}
-        elif item is None or empty:
-            fields[field] = config_dict.placeholder(_scalar(hint))
-        else:
-            fields[field] = str(item) if isinstance(item, enum.StrEnum) else item
-    if isinstance(value, Settings):
-        fields["llm"] = _placeholders(llms.options(value.llm))
-    return fields
-
-
-def _free(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else value
-
-
-def _hints(cls: type) -> dict[str, Any]:
-    hints = typing.get_type_hints(cls)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
-
-
-def _scalar(hint: Any) -> type:
-    kind = _kind(hint)
-    return str if issubclass(kind, enum.StrEnum) else kind
-
-
-def _build(cls: type, values: Mapping[str, Any], path: str) -> Any:
-    hints = _hints(cls)
-    for key in values:
-        if key not in hints:
-            raise ValueError(choices.refusal(f"{path}.{key} is no option", key, hints))
-    return cls(**{key: _value(hints[key], value, f"{path}.{key}") for key, value in values.items()})
-
-
-def _value(hint: Any, value: Any, path: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return _build(hint, value, path)
-    if typing.get_origin(hint) is not None and isinstance(value, Mapping):
-        return dict(value)
-    if value is None and types.NoneType in typing.get_args(hint):
-        return None
-    kind = _kind(hint)
-    if issubclass(kind, enum.StrEnum):
-        return choices.member(kind, value, path)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ValueError(f"{path}={value!r} must be of type {kind.__name__}")
-    return value
-
-
-def _kind(hint: Any) -> type:
-    return next(kind for kind in typing.get_args(hint) or (hint,) if kind is not types.NoneType)
 
 
 def _without_none(llm: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from aira_jax.compose.collect import architecture
+from aira_jax.core.settings import flatten
 from aira_jax.reports import runview
 from aira_jax.reports.runview import NodeView, RunView
 from aira_jax.search import events
 from aira_jax.search.run import RESUMABLE
-from aira_jax.search.settings import flatten
 from aira_jax.statistics.tasks import Setup, TaskFacts, facts
 from aira_jax.tasks import loader
 from aira_jax.tasks.loader import Task
