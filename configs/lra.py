@@ -21,9 +21,9 @@ from ml_collections import config_dict
 
 from aira_jax.core import choices, config_variants
 from lra import designs
+from lra.designs import PUBLISHED_SIZES
 from lra.job import ENCODERS
 from lra.options import to_config
-from lra.published import PUBLISHED_SIZES
 from lra.settings import TASKS
 
 _S5 = {

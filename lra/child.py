@@ -36,7 +36,7 @@ def _outcome(job: Job, check: bool, channel: TextIO) -> dict[str, Any]:
         report = train.run(job, on_row=lambda row: _send(channel, {"row": row}))
         return {"report": report.to_json(), "summary": report.summary()}
     except CandidateFault as fault:
-        return {"fault": {"kind": fault.kind, "message": fault.message, "details": fault.details}}
+        return {"fault": fault.to_json()}
     except train.Interrupted as interrupted:
         return {"interrupted": str(interrupted)}
     except ValueError as error:

@@ -21,6 +21,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from aira_jax.core.failures import Failure
 from lra import contract, encoders, settings
 from lra.failures import CandidateFault, Kind
 from lra.settings import Settings
@@ -29,6 +30,9 @@ COLLECTIONS = ("params", "batch_stats")
 PACKAGES = ("jax", "flax", "optax", "chex", "einops", "numpy")
 _MODULE = "lra_candidate"
 _PASSED = ("emb_dim", "num_heads", "num_layers", "qkv_dim", "mlp_dim")
+_OF_THE_CONTRACT = (flax.errors.ModifyScopeVariableError, flax.errors.InvalidRngError)
+_OF_TRACING = (jax.errors.JAXTypeError, jax.errors.JAXIndexError)  # a value was asked for where only its shape is known
+_ARRAY_OPERATIONS = ("jax/_src/lax/", "jax/_src/numpy/", "jax/_src/util.py", "opt_einsum/")
 _FRAME = {"parent", "name"}  # fields of every Linen module
 
 
@@ -214,18 +218,28 @@ def _check_output(model: nn.Module, shapes: Mapping, inputs: tuple, classes: int
 
 def traced(model: nn.Module, what: str, run: Callable[[], Any]) -> Any:
     """What `run` returns; an exception of the candidate's code becomes a CandidateFault, XLA's own pass."""
+    filtering = jax.config.jax_traceback_filtering
+    jax.config.update("jax_traceback_filtering", "off")  # the innermost frame says whether an array operation refused
     try:
         return run()
     except (CandidateFault, jax.errors.JaxRuntimeError):
         raise
-    except flax.errors.FlaxError as error:
-        kinds = (flax.errors.ModifyScopeVariableError, flax.errors.InvalidRngError)
-        kind = Kind.INTERFACE if isinstance(error, kinds) else Kind.INIT
-        raise CandidateFault(kind, _call_message(model, what, error)) from error
-    except MemoryError as error:
-        raise CandidateFault(Kind.OOM, _call_message(model, what, error)) from error
     except Exception as error:
-        raise CandidateFault(Kind.INIT, _call_message(model, what, error)) from error
+        kind = Kind.OOM if isinstance(error, MemoryError) else Kind.INIT
+        kind = Kind.INTERFACE if isinstance(error, _OF_THE_CONTRACT) else kind
+        shape = Failure.SHAPE if _of_shapes(error) else None
+        raise CandidateFault(kind, _call_message(model, what, error), failure=shape) from error
+    finally:
+        jax.config.update("jax_traceback_filtering", filtering)
+
+
+def _of_shapes(error: Exception) -> bool:
+    """Whether an array operation, or the declaration of a parameter, refused what the candidate gave it."""
+    if isinstance(error, flax.errors.ScopeParamShapeError):
+        return True
+    refused = isinstance(error, TypeError | ValueError | IndexError) and not isinstance(error, _OF_TRACING)
+    innermost = traceback.extract_tb(error.__traceback__)[-1].filename
+    return refused and any(f"/{place}" in innermost for place in _ARRAY_OPERATIONS)
 
 
 def _call_message(model: nn.Module, what: str, error: BaseException) -> str:

@@ -15,10 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from aira_jax.core import files, signals
 from aira_jax.sandbox.environment import allowed
 from lra.failures import CandidateFault, Kind
 from lra.job import Job
@@ -50,7 +51,7 @@ def run(job: Job, *, on_row: Callable[[Mapping[str, Any]], None], check: bool = 
     except CandidateFault as fault:
         if not check and job.workdir.is_dir():
             record = {"failure": fault.kind, "message": fault.message, "details": fault.details}
-            failure.write_text(json.dumps(record, indent=2) + "\n")
+            files.write_json(failure, record, indent=2)
         raise
 
 
@@ -75,7 +76,8 @@ class _Child:
             env=self._environment(),
         )
         os.close(writer)
-        with process, os.fdopen(reader, "rb", buffering=0) as channel, self._forwarding(process):
+        heard = signals.listening(lambda number: self._forward(process))
+        with process, os.fdopen(reader, "rb", buffering=0) as channel, heard:
             try:
                 process.stdin.write(self.request.encode())
                 process.stdin.flush()
@@ -150,8 +152,7 @@ class _Child:
         if "defect" in message:
             raise RuntimeError(f"training ended with a defect of its own:\n{message['defect']}")
         if "fault" in message:
-            fault = message["fault"]
-            raise CandidateFault(Kind(fault["kind"]), fault["message"], **fault["details"])
+            raise CandidateFault.from_json(message["fault"])
         if "invalid" in message:
             raise ValueError(message["invalid"])
         if "interrupted" in message:
@@ -166,21 +167,10 @@ class _Child:
             return RuntimeError(f"training ended with {how}{hint}:\n{lines}")
         return CandidateFault(Kind.CRASH, f"the process ended with {how}{hint}; its last lines:\n{lines}", code=code)
 
-    @contextlib.contextmanager
-    def _forwarding(self, process: subprocess.Popen) -> Iterator[None]:
+    def _forward(self, process: subprocess.Popen) -> None:
         """The first SIGTERM or SIGINT of this process asks the child to save and stop, the second one kills it."""
-
-        def hear(number: int, frame: Any) -> None:
-            self.signals += 1
-            process.send_signal(signal.SIGTERM if self.signals == 1 else signal.SIGKILL)
-
-        numbers = (signal.SIGTERM, signal.SIGINT)
-        before = [signal.signal(number, hear) for number in numbers]
-        try:
-            yield
-        finally:
-            for number, handler in zip(numbers, before, strict=True):
-                signal.signal(number, handler)
+        self.signals += 1
+        process.send_signal(signal.SIGTERM if self.signals == 1 else signal.SIGKILL)
 
 
 class _Lines:

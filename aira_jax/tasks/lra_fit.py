@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aira_jax.tasks import evaluation
-from aira_jax.tasks.evaluation import Arguments, CandidateError, EvaluatorError, Score
-from aira_jax.tasks.lra_submission import MODEL, Candidate, Task, check, failure, told
+from aira_jax.tasks.evaluation import Arguments, CandidateError, EvaluatorError, Failure, Score
+from aira_jax.tasks.lra_submission import MODEL, Candidate, Task, check, told
 from lra.failures import CandidateFault
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _trained(job: "Job", rows: "store.Split", curve: list[list[float]]):
         report = train.run(job, on_row=on_row)
         return report, train.predict(report.trained, rows)
     except CandidateFault as fault:
-        raise CandidateError(failure(fault), fault.message, told(fault)) from fault
+        raise CandidateError(Failure(fault.failure), fault.message, told(fault)) from fault
 
 
 def _facts(report: "Report") -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import io
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,26 +12,13 @@ from aira_jax.tasks.evaluation import Failure, SubmissionError
 from lra import contract
 from lra import globals as lra_globals
 from lra import settings as lra_settings
-from lra.failures import CandidateFault, Kind
+from lra.failures import CandidateFault
 from lra.settings import Settings
 
 MODEL = "model.py"
 COLUMN = "file"
 CORPORA = {task: kind for kind, task in lra_source.TASKS.items()}
 _MAX_BYTES = 2**20
-_SHAPES = re.compile(r"shape|\brank\b|broadcast|dimension|dot_general", re.IGNORECASE)
-_FAILURES = {
-    Kind.SYNTAX: Failure.SYNTAX,
-    Kind.IMPORT: Failure.IMPORT,
-    Kind.CONFIG: Failure.INTERFACE,
-    Kind.MISSING_CLASS: Failure.INTERFACE,
-    Kind.INTERFACE: Failure.INTERFACE,
-    Kind.SHAPE: Failure.SHAPE,
-    Kind.OOM_PREFLIGHT: Failure.OOM,
-    Kind.OOM: Failure.OOM,
-    Kind.NAN: Failure.NAN,
-    Kind.TIMEOUT: Failure.TIMEOUT,
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +57,7 @@ def check(task: Task, path: Path, profile: str) -> Candidate:
         settings, warnings = lra_globals.read(source, task.name, configurable=task.configurable, profile=profile)
     except CandidateFault as fault:
         message = f"{path.name}: {fault.message}"
-        raise SubmissionError(message, failure=failure(fault), extra=told(fault)) from fault
+        raise SubmissionError(message, failure=Failure(fault.failure), extra=told(fault)) from fault
     for warning in warnings:
         print(f"warning: {path.name}: {warning}", file=sys.stderr)
     return Candidate(path, source, settings, tuple(warnings))
@@ -100,13 +86,6 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         problem = f"{path.name}: byte {error.start} is not UTF-8: save it as UTF-8"
         raise SubmissionError(problem, failure=Failure.SYNTAX) from error
-
-
-def failure(fault: CandidateFault) -> Failure:
-    """The class of the harness: eight instead of twelve."""
-    if fault.kind is Kind.INIT and _SHAPES.search(fault.message):
-        return Failure.SHAPE
-    return _FAILURES.get(fault.kind, Failure.EXIT)
 
 
 def told(fault: CandidateFault) -> dict[str, Any]:

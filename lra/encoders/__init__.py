@@ -8,10 +8,10 @@ import flax.linen as nn
 
 from aira_jax.core import choices
 from lra import dual_encoder
+from lra.designs import PUBLISHED_SIZES
 from lra.designs.mega import model as mega
 from lra.designs.s5 import model as s5
 from lra.encoders import mamba2, transformer
-from lra.published import PUBLISHED_SIZES
 
 
 class LruEncoder(s5.CustomEncoder):
