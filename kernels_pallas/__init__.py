@@ -9,9 +9,15 @@ from kernels_pallas.common.specs import ConvSpec, NormSpec, ScanSpec, SsdSpec, X
 from kernels_pallas.conv1d.api import causal_conv1d, causal_conv1d_step
 from kernels_pallas.gated_norm.api import gated_rmsnorm
 from kernels_pallas.inspection import SelfCheckError, explain, selfcheck
+from kernels_pallas.linear_xent import api as _linear_xent_api
 from kernels_pallas.linear_xent.api import XentOut, linear_xent
+from kernels_pallas.ssd import api as _ssd_api
 from kernels_pallas.ssd.api import ssd, ssd_step
+from kernels_pallas.state_scan import api as _state_scan_api
 from kernels_pallas.state_scan.api import state_scan
+
+# Functions with the name of their folder: `import kernels_pallas.ssd.api` still finds the module through them.
+ssd.api, state_scan.api, linear_xent.api = _ssd_api, _state_scan_api, _linear_xent_api
 
 __all__ = [
     "Choice",

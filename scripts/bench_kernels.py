@@ -10,11 +10,10 @@ target (--check_targets), or the budget ran out.
 
 import os
 import sys
-from pathlib import Path
 
-from absl import app, flags, logging
+from absl import flags, logging
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from aira_jax.core import cli
 
 DEFINE = flags.DEFINE_string
 OP = DEFINE("op", "", "one operator (the same as --ops with one name)")
@@ -38,20 +37,16 @@ UPDATE_TUNED = flags.DEFINE_bool("update_tuned", False, "write the winners into 
 APPEND = flags.DEFINE_bool("append", False, "append the best rows to kernels_pallas/BENCHMARKS.md")
 
 
-def main(_) -> None:
+def main(argv) -> int:
+    del argv
     logging.set_verbosity(logging.WARNING)
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     if DEVICE.value == "cpu":
         os.environ["JAX_PLATFORMS"] = "cpu"
-    from kernels_pallas.bench import cli
+    from kernels_pallas.bench import cli as benchmark
 
-    try:
-        code = cli.main({flag.name: flag.value for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0])})
-    except ValueError as error:
-        print(f"bench_kernels: {error}", file=sys.stderr)
-        code = 2
-    sys.exit(code)
+    return benchmark.main({flag.name: flag.value for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0])})
 
 
 if __name__ == "__main__":
-    app.run(main)
+    cli.run(main)

@@ -12,9 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from aira_jax.compose.dims import SCALES
 from aira_jax.core import cli, config_flag
-from aira_jax.scaling import figures, latency, profile, words
 
 _CONFIG = config_flag.define(Path(__file__).parents[1] / "configs" / "latency.py")
 _OUT = flags.DEFINE_string("out", None, "Folder of the table and the plots.", required=True)
@@ -24,6 +22,9 @@ _PATTERN = flags.DEFINE_multi_string("pattern", [], "Patterns to sum besides the
 
 def main(argv):
     del argv
+    from aira_jax.compose.dims import SCALES
+    from aira_jax.scaling import figures, latency, profile, words
+
     out = _folder(Path(_OUT.value))
     known = _BLOCKS.value and latency.BlockTable.read(Path(_BLOCKS.value))
     table = known or profile.timed(_CONFIG.value, _PATTERN.value)

@@ -9,8 +9,6 @@ import sys
 from absl import flags
 
 from aira_jax.core import cli
-from aira_jax.reports import derived
-from aira_jax.search.events import DamagedLog
 
 DAMAGED_LOG = 4
 
@@ -20,6 +18,9 @@ _MAX_MB = flags.DEFINE_float("max_mb", 12.0, "Most candidates' and models' text 
 
 def main(argv):
     del argv
+    from aira_jax.reports import derived
+    from aira_jax.search.events import DamagedLog
+
     try:
         print(derived.rebuild(_RUN.value, max_bytes=int(1e6 * _MAX_MB.value)))
     except DamagedLog as error:

@@ -12,9 +12,6 @@ from collections.abc import Sequence
 from absl import flags
 
 from aira_jax.core import cli
-from aira_jax.reports import derived
-from aira_jax.search import events, run, scoring
-from aira_jax.search.test_scores import TestScores
 
 RUN = flags.DEFINE_string("run", None, "Run directory: W/<task>/<agent>/seed_<k>.", required=True)
 WHEN = flags.DEFINE_enum(
@@ -26,6 +23,10 @@ REPEATS = flags.DEFINE_integer(
 
 
 def main(argv: Sequence[str]) -> int:
+    from aira_jax.reports import derived
+    from aira_jax.search import events, run, scoring
+    from aira_jax.search.test_scores import TestScores
+
     try:
         done = scoring.score_run(RUN.value, when=WHEN.value, repeats=REPEATS.value)
     except events.DamagedLog as error:

@@ -13,9 +13,6 @@ from pathlib import Path
 from absl import flags
 
 from aira_jax.core import cli, config_flag
-from aira_jax.reports import derived, terminal
-from aira_jax.search import run
-from aira_jax.search.events import DamagedLog
 
 CONFIG = config_flag.define(Path(__file__).parents[1] / "configs" / "search.py")
 WORKDIR = flags.DEFINE_string("workdir", "runs", "Where runs lie.")
@@ -25,6 +22,10 @@ TRUNCATE = flags.DEFINE_integer(
 
 
 def main(argv: Sequence[str]) -> int:
+    from aira_jax.reports import derived, terminal
+    from aira_jax.search import run
+    from aira_jax.search.events import DamagedLog
+
     try:
         finished = run.search(
             CONFIG.value,

@@ -51,6 +51,8 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
 def _parse(argv: Sequence[str]) -> Sequence[str]:
     try:
         return flags.FLAGS(argv)
+    except SystemExit:  # --help has been answered: absl calls that a failure
+        sys.exit(0)
     except flags.Error as error:
         sys.exit(complain(f"{_last_line(error)} (see --help)"))
 

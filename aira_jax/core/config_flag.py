@@ -1,7 +1,8 @@
 """The flag `--config=file.py[:variant]` with overrides `--config.key=value`, and help for keys that do not exist.
 
 ml_collections raises from within the definition of the flag when an override names an unknown key; here the command
-line is looked at first, so that the user gets one message.
+line is looked at first, so that the user gets one message. The package brings its config files along: where no file
+lies at the path, `search:demo`, `search.py:demo` and `configs/search.py:demo` name them.
 """
 
 import importlib.util
@@ -19,6 +20,7 @@ from aira_jax.core import choices, cli
 
 def define(default: Path) -> flags.FlagHolder:
     """Defines the flag `config`. Ends the program with exit 2 for a bad file, variant or key on the command line."""
+    sys.argv[1:] = [_located(argument, default.parent) for argument in sys.argv[1:]]
     problem = check(sys.argv[1:], default)
     if problem:
         sys.exit(cli.complain(problem))
@@ -38,6 +40,15 @@ def check(arguments: Sequence[str], default: Path) -> str | None:
         return str(error)
     problems = (_unknown_key(argument, config) for argument in overrides)
     return next((problem for problem in problems if problem), None)
+
+
+def _located(argument: str, shipped: Path) -> str:
+    """`--config=...` with the place of a config file that the package brings along; other arguments as they are."""
+    flag, _, value = argument.partition("=")
+    path, colon, variant = value.partition(":")
+    file = shipped / f"{path.removeprefix('configs/').removesuffix('.py')}.py"
+    ours = flag.lstrip("-") == "config" and file.is_file() and not Path(path).is_file()
+    return f"{flag}={file}{colon}{variant}" if ours else argument
 
 
 def load(path: str, *variant: str) -> Any:
