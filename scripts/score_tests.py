@@ -24,20 +24,20 @@ REPEATS = flags.DEFINE_integer(
 
 def main(argv: Sequence[str]) -> int:
     from aira_jax.reports import derived
-    from aira_jax.search import events, run, scoring
+    from aira_jax.search import events, scoring
     from aira_jax.search.test_scores import TestScores
 
     try:
         done = scoring.score_run(RUN.value, when=WHEN.value, repeats=REPEATS.value)
     except events.DamagedLog as error:
         print(f"error: {error}", file=sys.stderr)
-        return run.Exit.DAMAGED_LOG
+        return cli.Exit.DAMAGED_LOG
     for node, score in sorted(TestScores.fold(events.read(RUN.value)).scores.items()):
         print(json.dumps({"node": node, "value": score.value, "status": score.status, "repeats": score.repeats}))
     print(derived.rebuild(RUN.value))
     if not done:
         print("interrupted; run the same command again to score the rest", file=sys.stderr)
-    return run.Exit.DONE if done else run.Exit.INTERRUPTED
+    return cli.Exit.DONE if done else cli.Exit.INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
         )
     except DamagedLog as error:
         print(f"error: {error}", file=sys.stderr)
-        return run.Exit.DAMAGED_LOG
+        return cli.Exit.DAMAGED_LOG
     if finished.exit:
         print(f"stopped ({finished.stopped.reason}): {finished.stopped.detail}", file=sys.stderr)
     print(derived.rebuild(finished.folder))

@@ -9,7 +9,7 @@ import pytest
 import aira_jax
 import kernels_pallas
 
-FUNCTIONS = [getattr(aira_jax, name) for name in aira_jax.__all__ if inspect.isfunction(getattr(aira_jax, name))]
+FUNCTIONS = ("parse", "evaluate", "search", "load_task", "aggregate", "extrapolate")
 
 
 def test_importing_the_package_is_fast_and_loads_no_array_library():
@@ -22,10 +22,22 @@ def test_importing_the_package_is_fast_and_loads_no_array_library():
 
 
 def test_the_public_names_are_listed_and_found():
-    assert {"parse", "Pattern", "evaluate", "search", "load_task", "aggregate", "extrapolate"} <= set(aira_jax.__all__)
+    assert {"Pattern", *FUNCTIONS} <= set(aira_jax.__all__)
     assert set(aira_jax.__all__) <= set(dir(aira_jax))
     with pytest.raises(AttributeError, match="serch"):
         aira_jax.serch  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "from aira_jax import search; import aira_jax.search.run as run; assert callable(search); search.run is run",
+        "from aira_jax.search import run; from aira_jax import search; assert callable(search)",
+        "import aira_jax.search.tree, aira_jax; assert callable(aira_jax.search); aira_jax.search.tree.Tree",
+    ],
+)
+def test_search_is_a_function_and_the_package_of_its_parts(program):
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 @pytest.mark.parametrize("name", [*aira_jax.__all__, *(f"kernels_pallas.{name}" for name in kernels_pallas.__all__)])
@@ -38,8 +50,9 @@ def test_every_public_name_is_documented(name):
     assert not made_by_python, f"{name} has only the docstring of its dataclass or enum"
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
-def test_every_public_function_tells_its_arguments_result_and_errors(function):
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_public_function_tells_its_arguments_result_and_errors(name):
+    function = getattr(aira_jax, name)
     for part in ("Args:", "Returns:", "Raises:"):
         assert part in function.__doc__
     for parameter in inspect.signature(function).parameters.values():
