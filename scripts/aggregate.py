@@ -12,10 +12,11 @@ import sys
 
 from absl import flags
 
-from aira_jax.compose import campaign, collect
+from aira_jax.compose import election
 from aira_jax.compose.ranking import Accuracy, Score
 from aira_jax.core import cli
 from aira_jax.core.choices import member
+from aira_jax.runs import collect
 
 _RUNS = flags.DEFINE_list("runs", None, "Run directories, or folders that hold some.", required=True)
 _METHOD = flags.DEFINE_string("method", "n0", "n0, n1, nall, or n<c>: how many chosen layers a vote looks back at.")
@@ -36,7 +37,7 @@ def main(argv):
     collection = collect.collect(_RUNS.value)
     for run in collection.skipped:
         print(f"skipped {run.path}: {run.reason}", file=sys.stderr)
-    chosen = campaign.Choice(
+    chosen = election.Choice(
         method=_METHOD.value,
         clusters=_CLUSTERS.value or None,
         top_k=_TOP_K.value or None,
@@ -48,7 +49,7 @@ def main(argv):
         preset=_PROFILE.value,
         layers=_LAYERS.value or None,
     )
-    base = campaign.base_pattern(collection, chosen)
+    base = election.base_pattern(collection, chosen)
     print(f"ranked by {base.ranked_by}: {base.coverage}", file=sys.stderr)
     print(json.dumps(base.to_json()) if _JSON.value else base.to_text())
 

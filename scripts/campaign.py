@@ -9,13 +9,14 @@ campaign.json (all numbers) and candidates.jsonl (the collected rows).
 
 from absl import flags
 
-from aira_jax.compose import chain, collect
-from aira_jax.compose.campaign import Choice
+from aira_jax.compose import pipeline
+from aira_jax.compose.election import Choice
 from aira_jax.compose.extrapolate import Method
 from aira_jax.compose.ranking import Accuracy, Score
 from aira_jax.core import cli
 from aira_jax.core.choices import member
 from aira_jax.reports import campaign, campaign_words
+from aira_jax.runs import collect
 
 _RUNS = flags.DEFINE_list("runs", None, "Run directories, or folders that hold some.", required=True)
 _OUT = flags.DEFINE_string("out", None, "Folder of the report.", required=True)
@@ -44,7 +45,7 @@ def main(argv):
         layers=_LAYERS.value or None,
     )
     method = member(Method, _EXTRAPOLATE.value, "method") if _EXTRAPOLATE.value else None
-    found = chain.follow(collection, choice, clusters=_CLUSTERS.value, method=method)
+    found = pipeline.follow(collection, choice, clusters=_CLUSTERS.value, method=method)
     say(campaign_words.elected(found))
     say(campaign_words.scaled(found))
     print(f"5  report       {campaign.write(found, _OUT.value)}")

@@ -12,8 +12,9 @@ import sys
 
 from absl import flags
 
-from aira_jax.compose import collect, ranking
+from aira_jax.compose import ranking, rows
 from aira_jax.core import cli
+from aira_jax.runs import collect
 
 _RUNS = flags.DEFINE_list("runs", None, "Run directories, or folders that hold some.", required=True)
 _OUT = flags.DEFINE_string("out", "candidates.jsonl", "Where the table is written; empty: nowhere.")
@@ -26,7 +27,7 @@ def main(argv):
     for run in collection.skipped:
         print(f"skipped {run.path}: {run.reason}", file=sys.stderr)
     if _OUT.value:
-        collect.write_table(collection.rows, _OUT.value)
+        rows.write_table(collection.rows, _OUT.value)
     reports = ranking.agents(collection.rows)
     if _JSON.value:
         tables = {"runs": collection.runs, "skipped": collection.skipped, "agents": reports}

@@ -13,8 +13,9 @@ import sys
 
 from absl import flags
 
-from aira_jax.compose import collect, compare, confirm, plain
-from aira_jax.core import cli
+from aira_jax.compose import compare
+from aira_jax.core import cli, files
+from aira_jax.runs import collect, confirm
 
 _A = flags.DEFINE_list("runs_a", None, "Runs of the first arm: run folders, or folders that hold some.", required=True)
 _B = flags.DEFINE_list("runs_b", None, "Runs of the second arm.", required=True)
@@ -31,7 +32,7 @@ def main(argv):
     compared = compare.compare(*arms)
     again = _again(arms) if _CONFIRM.value else None
     if _JSON.value:
-        print(json.dumps(plain.finite({**compared.to_json(), "confirmed": again})))
+        print(json.dumps(files.finite({**compared.to_json(), "confirmed": again})))
         return
     print(compared.to_text())
     for name, found in (again or {}).items():

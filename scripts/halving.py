@@ -13,9 +13,10 @@ import re
 
 from absl import flags
 
-from aira_jax.compose import collect, halving, measuring
+from aira_jax.compose import measuring, rows
 from aira_jax.core import cli
 from aira_jax.patterns import parse
+from aira_jax.runs import halving
 
 _PATTERNS = flags.DEFINE_string("patterns", "", "Patterns to begin with.")
 _CANDIDATES = flags.DEFINE_string("candidates", "", "A table that scripts/collect.py wrote, instead of --patterns.")
@@ -46,8 +47,8 @@ def _begin():
         raise ValueError("give either --patterns or --candidates")
     if _PATTERNS.value:
         return [parse(text) for text in re.split(r"[;\s]+", _PATTERNS.value.strip(" ;"))]
-    rows = collect.read_table(_CANDIDATES.value)
-    return halving.beginners(rows, proxy=_PROXY.value, task=_TASK.value, top=_TOP.value)
+    table = rows.read_table(_CANDIDATES.value)
+    return halving.beginners(table, proxy=_PROXY.value, task=_TASK.value, top=_TOP.value)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from absl import flags
 
-from aira_jax.compose import ledger
 from aira_jax.core import cli
 from aira_jax.core.files import write_atomically
+from aira_jax.runs import ledgers
 
 _RUNS = flags.DEFINE_list("runs", None, "Run directories, or folders that hold some.", required=True)
 _OUT = flags.DEFINE_string("out", "ledger.csv", "Where the table is written.")
@@ -23,7 +23,7 @@ _NOTE = flags.DEFINE_multi_string("note", [], "A line for the top of the table, 
 
 def main(argv):
     del argv
-    found = ledger.from_runs(_RUNS.value, _PROFILE.value)
+    found = ledgers.from_runs(_RUNS.value, _PROFILE.value)
     own = (line for note in _NOTE.value for line in note.splitlines())
     found = dataclasses.replace(found, notes=(*found.notes, *own))
     write_atomically(Path(_OUT.value), found.to_csv().encode())

@@ -105,7 +105,9 @@ def _ledger(folder: Path, raw: Path | None = None, runs: Sequence[str] = ()) -> 
 
     choice = ledger_source.of(list(runs), where="--runs") if runs else ledger_source.choose(raw=raw)
     if choice.runs:
-        return ledger.from_runs(choice.runs)
+        from aira_jax.runs import ledgers
+
+        return ledgers.from_runs(choice.runs)
     if choice.table is None:
         print(f"{ledger_source.VARIABLE} is not set: ledger: builtin ({folder / LEDGER})", file=sys.stderr)
     return ledger.read(choice.table or folder / LEDGER)

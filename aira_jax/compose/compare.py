@@ -15,7 +15,7 @@ import numpy as np
 
 from aira_jax.compose import provenance as provenance_lib
 from aira_jax.compose import voters
-from aira_jax.compose.collect import Collection, Row
+from aira_jax.compose.rows import Collection, Row
 from aira_jax.statistics.bootstrap import LEVEL, SEED, percentiles, resample
 
 MIN_PAIRS = 10  # for a claim

@@ -18,11 +18,11 @@ from fractions import Fraction
 
 from aira_jax.compose import dims as dims_lib
 from aira_jax.compose import flops
-from aira_jax.compose import rounding as rounding_lib
 from aira_jax.compose.dims import Dims
 from aira_jax.compose.flops import Parameters, as_pattern
-from aira_jax.compose.rounding import Rounding
 from aira_jax.core import choices
+from aira_jax.core import rounding as rounding_lib
+from aira_jax.core.rounding import Rounding
 from aira_jax.patterns import MAX_LAYERS, PRIMITIVES, Pattern
 
 MAX_DEVIATION = Fraction(1, 10)  # a size further from its target than this is worth a warning

@@ -11,10 +11,10 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from aira_jax.compose import dims as dims_lib
-from aira_jax.compose import rounding as rounding_lib
 from aira_jax.compose.dims import Dims
-from aira_jax.compose.rounding import Rounding
 from aira_jax.core import choices
+from aira_jax.core import rounding as rounding_lib
+from aira_jax.core.rounding import Rounding
 from aira_jax.patterns import PRIMITIVES, Pattern, parse
 
 BUDGETS = ("2e19", "4e19", "8e19", "2e20", "4e20")  # FLOPs, the ladder of the isoFLOP study

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from aira_jax.compose.collect import Measured, Row
+from aira_jax.compose.rows import Measured, Row
 from aira_jax.proxies.result import ProxyResult
 
 Facts = Mapping[str, tuple[str, ...]]  # what -> its distinct values; what nobody knows is left out

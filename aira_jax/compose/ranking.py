@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aira_jax.compose import voters
-from aira_jax.compose.collect import Measured, Row
+from aira_jax.compose.rows import Measured, Row
 from aira_jax.compose.voters import Ranking
 
 

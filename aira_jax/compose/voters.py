@@ -9,8 +9,8 @@ from typing import Protocol
 
 from aira_jax.compose import dims as dims_lib
 from aira_jax.compose import kmeans
-from aira_jax.compose import rounding as rounding_lib
 from aira_jax.compose.flops import as_pattern
+from aira_jax.core import rounding as rounding_lib
 from aira_jax.patterns import Pattern, validate
 
 

@@ -7,8 +7,8 @@ import json
 import os
 from pathlib import Path
 
-from aira_jax.compose import collect, flops
-from aira_jax.compose.chain import FEW, Chain
+from aira_jax.compose import flops, rows
+from aira_jax.compose.pipeline import FEW, Chain
 from aira_jax.patterns import parse
 from aira_jax.reports import campaign_view, page_frame
 
@@ -28,7 +28,7 @@ def write(chain: Chain, folder: str | os.PathLike) -> Path:
     folder = Path(folder)
     try:
         (folder / PLOTS).mkdir(parents=True, exist_ok=True)
-        collect.write_table(chain.rows, folder / TABLE)
+        rows.write_table(chain.rows, folder / TABLE)
         (folder / NUMBERS).write_text(json.dumps(chain.to_json(), indent=1) + "\n", encoding="utf-8")
         campaign_figures.write(chain, folder / PLOTS)
         (folder / REPORT).write_text(render(chain), encoding="utf-8")

@@ -6,7 +6,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from aira_jax.compose import flops
-from aira_jax.compose.chain import Chain
+from aira_jax.compose.pipeline import Chain
 from aira_jax.reports import campaign_view
 from aira_jax.reports.figures import COLOURS, CYCLE, save, style
 

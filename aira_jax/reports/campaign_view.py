@@ -7,9 +7,9 @@ from fractions import Fraction
 from aira_jax import patterns
 from aira_jax.compose import dims, flops
 from aira_jax.compose import provenance as provenance_lib
-from aira_jax.compose.chain import Chain, Group, Scaled
+from aira_jax.compose.pipeline import Chain, Group, Scaled
+from aira_jax.core.formatting import number
 from aira_jax.reports import charts
-from aira_jax.reports.numbers import number
 
 BEST = 20  # patterns that the table of a task shows
 LOOKS = 5  # clusters with a colour of their own

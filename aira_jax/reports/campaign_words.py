@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from aira_jax.compose import flops
-from aira_jax.compose.chain import FEW, Chain, Scaled
-from aira_jax.compose.collect import Collection
+from aira_jax.compose.pipeline import FEW, Chain, Scaled
+from aira_jax.compose.rows import Collection
+from aira_jax.core.formatting import number
 from aira_jax.patterns import parse
 from aira_jax.reports.campaign_view import billions
-from aira_jax.reports.numbers import number
 
 
 def collected(collection: Collection) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from aira_jax.reports import html
 from aira_jax.reports.diff import diff
-from aira_jax.reports.runview import NodeView, RunView
+from aira_jax.runs.view import NodeView, RunView
 from aira_jax.search import events
 
 REPORT = "report.html"

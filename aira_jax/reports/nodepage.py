@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from aira_jax.core.formatting import dollars, number, seconds
+from aira_jax.core.text import cut, one_line, visible
 from aira_jax.reports import charts
 from aira_jax.reports.diff import diff
-from aira_jax.reports.numbers import dollars, number, seconds
-from aira_jax.reports.runview import Execution, NodeView, RunView
-from aira_jax.reports.text import cut, one_line, visible
+from aira_jax.runs.view import Execution, NodeView, RunView
 
 PART_BYTES = 60_000  # no single text is longer, however few nodes there are
 SHARES = {"plan": 0.1, "analysis": 0.05, "diff": 0.25, "output": 0.3, "files": 0.3}

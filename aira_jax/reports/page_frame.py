@@ -9,8 +9,8 @@ from importlib import resources
 import jinja2
 from markupsafe import Markup
 
-from aira_jax.reports.numbers import number
-from aira_jax.reports.text import one_line, visible
+from aira_jax.core.formatting import number
+from aira_jax.core.text import one_line, visible
 
 
 @cache

@@ -5,9 +5,10 @@ import sys
 from collections.abc import Sequence
 
 from aira_jax.core.choices import member
+from aira_jax.core.text import one_line
 from aira_jax.reports import statistics
-from aira_jax.reports.text import one_line
-from aira_jax.statistics import contrasts, study, summary
+from aira_jax.runs import studies
+from aira_jax.statistics import contrasts, summary
 from aira_jax.statistics.study import Choice, Incomplete
 from aira_jax.statistics.table import Table
 
@@ -33,7 +34,7 @@ def tell(
     if len(pair) not in (0, 2):
         raise ValueError(f"--compare takes two agents, A,B; {len(pair)} were given")
     choice = Choice(task, profile, member(Incomplete, incomplete, "value of --incomplete"), hierarchical)
-    found = study.read(runs, choice)
+    found = studies.study(runs, choice)
     for run in found.skipped:
         print(f"left out {one_line(run.path, 400)}: {one_line(run.reason, 400)}", file=sys.stderr)
     for note in found.notes:

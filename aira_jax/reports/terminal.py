@@ -15,8 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from aira_jax.reports.numbers import AXES, number, seconds, spent_of
-from aira_jax.reports.text import one_line
+from aira_jax.core.formatting import AXES, number, seconds, spent_of
+from aira_jax.core.text import one_line
 from aira_jax.search.journal import Observer
 from aira_jax.search.run import RESUMABLE
 from aira_jax.search.tree import Node, NodeStatus, Tree

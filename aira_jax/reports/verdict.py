@@ -6,7 +6,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Mapping
 
-from aira_jax.reports.runview import NodeView, RunView
+from aira_jax.runs.view import NodeView, RunView
 
 
 class Claim(enum.StrEnum):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aira_jax.statistics.runs import RunRow, Step
+from aira_jax.statistics.rows import RunRow, Step
 from aira_jax.statistics.study import Study
 from aira_jax.statistics.tasks import TaskFacts
 from lra import designs

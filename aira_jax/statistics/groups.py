@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aira_jax.statistics import bootstrap, published
 from aira_jax.statistics.bootstrap import Estimate
-from aira_jax.statistics.runs import RunRow
+from aira_jax.statistics.rows import RunRow
 from aira_jax.statistics.summary import Summary, normalised
 from aira_jax.statistics.tasks import Setup
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from aira_jax.statistics import best, published, ranges
-from aira_jax.statistics.runs import RunRow
+from aira_jax.statistics.rows import RunRow
 from aira_jax.statistics.summary import Cell, Summary
 from aira_jax.statistics.table import Column, Form, Table
 

@@ -7,8 +7,6 @@ score is monotone up to the optimum and finite at it.
 import dataclasses
 import math
 
-from aira_jax.tasks.loader import Task
-
 LARGEST_EPSILON = 1e-3
 
 
@@ -29,13 +27,6 @@ class Yardstick:
             raise ValueError(f"epsilon {self.epsilon:g} must be positive: set aira_jax.ns_epsilon in metadata.yaml")
         if not self.phi(self.sota) > self.phi(self.worst):
             raise ValueError(f"the best known score {self.sota:g} is no nearer to {self.optimum:g} than {self.worst:g}")
-
-    @classmethod
-    def of(cls, task: Task) -> "Yardstick | None":
-        """That of a task's metadata; None for a task whose optimum, best known or worst score is not there."""
-        if task.optimum is None or task.sota is None or task.worst is None:
-            return None
-        return cls(task.optimum, task.sota, task.worst, task.ns_epsilon or epsilon(task.optimum, task.sota))
 
     def replace(self, **values: float) -> "Yardstick":
         return dataclasses.replace(self, **values)

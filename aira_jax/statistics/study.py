@@ -1,22 +1,17 @@
 """The runs that a set of statistics is about: read, chosen, checked to be comparable. What was left out is named.
 
-study = read(["runs"], Choice(profile="paper"))
+found = study(rows, choice=Choice(profile="paper"))
 """
 
 import dataclasses
 import enum
-import functools
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from aira_jax.compose.collect import Skipped, find_runs
 from aira_jax.core import choices
-from aira_jax.statistics import runs
-from aira_jax.statistics.runs import RunRow, State
+from aira_jax.statistics.rows import RunRow, Skipped, State
 from aira_jax.statistics.tasks import TaskFacts
-from aira_jax.tasks import loader
 
 
 class Incomplete(enum.StrEnum):
@@ -70,12 +65,11 @@ class Study:
         return tuple(row for row in self.rows if row.agent == agent and row.task.name == task)
 
 
-def read(folders: Iterable[str | os.PathLike], choice: Choice = Choice()) -> Study:
-    """The study of every run in or below `folders`. A run that cannot be read is named and left out.
+def study(rows: Sequence[RunRow], skipped: Sequence[Skipped] = (), choice: Choice = Choice()) -> Study:
+    """The runs of `rows` that count; `skipped` could not be read and are named.
 
     Raises ValueError where no run is left, where runs cannot be compared, or where `choice` names nothing that is here.
     """
-    rows, skipped = _read_all(folders)
     if not rows:
         raise ValueError("\n    ".join(["no run could be read:", *(f"{run.path}: {run.reason}" for run in skipped)]))
     for what, name, of in (
@@ -84,7 +78,7 @@ def read(folders: Iterable[str | os.PathLike], choice: Choice = Choice()) -> Stu
     ):
         rows = _only(rows, what, name, of)
     left_out = [row for row in rows if choice.incomplete is Incomplete.LEAVE_OUT and row.state is not State.FINISHED]
-    skipped += [Skipped(row.path, f"{row.state}: {_MEND[row.state]}") for row in left_out]
+    skipped = [*skipped, *(Skipped(row.path, f"{row.state}: {_MEND[row.state]}") for row in left_out)]
     paths = {row.path for row in left_out}
     counted = [row for row in rows if row.path not in paths]
     if not counted:
@@ -100,19 +94,6 @@ _MEND = {
     State.UNFINISHED: "continue it with scripts/search.py",
     State.UNSCORED: "score them with scripts/score_tests.py",
 }
-
-
-def _read_all(folders: Iterable[str | os.PathLike]) -> tuple[list[RunRow], list[Skipped]]:
-    rows, skipped = [], []
-    load = functools.cache(loader.load)  # a task's metadata takes longer to read than a short run
-    for path in {path.resolve(): path for path in find_runs(folders)}.values():
-        try:
-            rows.append(runs.read(path, load))
-        except (ValueError, OSError) as error:
-            skipped.append(Skipped(str(path), str(error).partition("\n")[0]))
-        except (LookupError, TypeError, AttributeError) as error:
-            skipped.append(Skipped(str(path), f"a record is malformed ({type(error).__name__}: {error})"))
-    return rows, skipped
 
 
 def _only(rows: Sequence[RunRow], what: str, name: str, of: Callable[[RunRow], str]) -> list[RunRow]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from aira_jax.statistics import bootstrap
 from aira_jax.statistics.bootstrap import Aggregate, Estimate
-from aira_jax.statistics.runs import RunRow
+from aira_jax.statistics.rows import RunRow
 from aira_jax.statistics.scores import Yardstick
 from aira_jax.statistics.study import Study
 from aira_jax.statistics.tasks import TaskFacts

@@ -8,8 +8,8 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from aira_jax.reports import numbers
-from aira_jax.reports.text import one_line
+from aira_jax.core import formatting
+from aira_jax.core.text import one_line
 from aira_jax.statistics.bootstrap import Estimate
 
 MISSING = "–"
@@ -112,13 +112,13 @@ def written(value: Any, form: Form) -> str:
         case Form.NUMBER:
             return f"{value:g}"
         case Form.SCORE:
-            return numbers.number(value)
+            return formatting.number(value)
         case Form.RATE:
             return f"{100 * value:.0f} %"
         case Form.SECONDS:
-            return numbers.seconds(value)
+            return formatting.seconds(value)
         case Form.USD:
-            return numbers.dollars(value)
+            return formatting.dollars(value)
         case Form.LONG:
             return one_line(str(value), 160)
     return one_line(str(value))

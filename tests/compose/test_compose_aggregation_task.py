@@ -17,6 +17,7 @@ from aira_jax.compose.scaled_submission import TARGET, Scaling, Space, closest, 
 from aira_jax.patterns import Pattern
 from aira_jax.patterns import parse as pattern
 from aira_jax.proxies.result import TaskScore
+from aira_jax.runs import ledgers
 from aira_jax.tasks import ledger_source, loader, preparation, sources
 from aira_jax.tasks.evaluation import EvaluatorError, Split, SubmissionError
 
@@ -154,7 +155,7 @@ def test_the_ledger_is_a_table_or_runs_else_raw_data_else_built_in(tmp_path, mon
     assert sources.choose("ledger").files == ()
     raw = sources.choose("ledger", tmp_path / "raw")
     assert raw.runs == (tmp_path / "raw" / "ledger",)
-    (tmp_path / "own.csv").write_text(ledger.from_runs(raw.runs).to_csv())
+    (tmp_path / "own.csv").write_text(ledgers.from_runs(raw.runs).to_csv())
     monkeypatch.setenv(ledger_source.VARIABLE, str(tmp_path / "own.csv"))
     own = sources.choose("ledger", tmp_path / "raw")
     assert own.table == tmp_path / "own.csv"

@@ -9,10 +9,11 @@ import pytest
 import run_logs
 from run_logs import MAD2, MAD3
 
-from aira_jax.compose import campaign, collect, ranking
-from aira_jax.compose.campaign import Choice
+from aira_jax.compose import election, ranking, rows
+from aira_jax.compose.election import Choice
 from aira_jax.compose.ranking import Score
 from aira_jax.patterns import parse
+from aira_jax.runs import collect
 
 ROOT = Path(__file__).parents[2]
 
@@ -78,17 +79,17 @@ def test_the_table_reads_back_and_does_not_depend_on_the_order_of_the_runs(tmp_p
     for seed in range(3):
         run_logs.write(tmp_path / "runs", [(pattern("A" * n), n / 10, {0: n / 9}) for n in range(1, 4)], seed=seed)
     collection = collect.collect([tmp_path / "runs"])
-    collect.write_table(collection.rows, tmp_path / "a.jsonl")
-    assert collect.read_table(tmp_path / "a.jsonl") == collection.rows
+    rows.write_table(collection.rows, tmp_path / "a.jsonl")
+    assert rows.read_table(tmp_path / "a.jsonl") == collection.rows
     seeds = [tmp_path / "runs" / MAD2 / "greedy-opus" / f"seed_{seed}" for seed in (2, 0, 1)]
-    collect.write_table(collect.collect(seeds).rows, tmp_path / "b.jsonl")
+    rows.write_table(collect.collect(seeds).rows, tmp_path / "b.jsonl")
     assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
 
 
 def test_a_damaged_table_names_its_line(tmp_path):
     (tmp_path / "t.jsonl").write_text('{"task": "T"}\n')
     with pytest.raises(ValueError, match=r"t\.jsonl line 1 is no row"):
-        collect.read_table(tmp_path / "t.jsonl")
+        rows.read_table(tmp_path / "t.jsonl")
 
 
 def test_equal_patterns_make_one_entry_whose_score_is_the_mean_over_evaluator_seeds(tmp_path):
@@ -138,7 +139,7 @@ def test_an_agent_report_separates_submitted_from_explored_and_counts_repetition
 
 
 def base(folder, **choice):
-    return campaign.base_pattern(collect.collect([folder]), Choice(**choice))
+    return election.base_pattern(collect.collect([folder]), Choice(**choice))
 
 
 def test_the_base_pattern_is_the_vote_of_the_top_cluster(tmp_path):

@@ -10,8 +10,9 @@ import run_logs
 from run_logs import MAD2
 from scipy import stats
 
-from aira_jax.compose import collect, compare, confirm, measuring
+from aira_jax.compose import compare, measuring
 from aira_jax.patterns import parse
+from aira_jax.runs import collect, confirm
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,9 +13,10 @@ import pytest
 import run_logs
 from scipy import stats
 
-from aira_jax.compose import aggregate, collect, halving, measuring, voters
+from aira_jax.compose import aggregate, measuring, rows, voters
 from aira_jax.compose.measuring import Scored
 from aira_jax.patterns import parse
+from aira_jax.runs import collect, halving
 
 ROOT = Path(__file__).parents[2]
 PATTERNS = [parse("A" * n + "M" * (30 - n)) for n in range(1, 28)]
@@ -131,9 +132,9 @@ def test_a_table_begins_with_its_best_patterns_of_one_task(tmp_path):
 
 def test_a_table_that_is_not_there_or_cannot_be_written_is_named(tmp_path):
     with pytest.raises(ValueError, match="nothing: No such file"):
-        collect.read_table(tmp_path / "nothing")
+        rows.read_table(tmp_path / "nothing")
     with pytest.raises(ValueError, match="Is a directory: choose another place"):
-        collect.write_table([], tmp_path)
+        rows.write_table([], tmp_path)
 
 
 @pytest.mark.parametrize(

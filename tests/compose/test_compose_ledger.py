@@ -10,6 +10,7 @@ import run_logs
 
 from aira_jax.compose import aggregate, ledger, scaled_submission
 from aira_jax.patterns import parse
+from aira_jax.runs import ledgers
 from aira_jax.tasks import loader, mounts
 
 TASK = "ArchitectureAggregationMAD2PrimitivesAccuracy"
@@ -20,7 +21,7 @@ STEPS = [("8(A-M)", 0.3), ("5(2A-M)-A", 0.5), ("16A", None), ("8(M-A)", 0.4)]
 def test_runs_become_a_ledger_best_first(tmp_path):
     run_logs.write(tmp_path, STEPS, seed=0)
     run_logs.write(tmp_path, [("8(A-M)", 0.3), ("(A-M)8(M)6(A)", 0.2)], seed=1, agent="greedy-other")
-    found = ledger.from_runs([tmp_path])
+    found = ledgers.from_runs([tmp_path])
     assert found.preset == "smoke"
     assert [(line.pattern.canonical(), line.accuracy, line.proposals) for line in found.lines] == [
         (parse("5(2A-M)-A").canonical(), 0.5, 1),
@@ -34,7 +35,7 @@ def test_runs_become_a_ledger_best_first(tmp_path):
 
 def test_a_table_is_read_as_it_was_written(tmp_path):
     run_logs.write(tmp_path / "runs", STEPS)
-    found = ledger.from_runs([tmp_path / "runs"])
+    found = ledgers.from_runs([tmp_path / "runs"])
     path = tmp_path / "ledger.csv"
     path.write_text(found.to_csv())
     assert ledger.read(path) == found
@@ -45,12 +46,12 @@ def test_presets_do_not_mix_and_other_tasks_do_not_count(tmp_path):
     run_logs.write(tmp_path, STEPS, profile="demo", seed=1)
     run_logs.write(tmp_path, [("8(Mb-A)", 0.9)], task=run_logs.MAD3, profile="smoke")
     with pytest.raises(ValueError, match=r"several presets \(demo, smoke\).*--profile=demo"):
-        ledger.from_runs([tmp_path])
-    assert len(ledger.from_runs([tmp_path], "demo").lines) == 3
+        ledgers.from_runs([tmp_path])
+    assert len(ledgers.from_runs([tmp_path], "demo").lines) == 3
     with pytest.raises(ValueError, match=r"unknown profile of NeuralArchitectureSearchMAD2.*valid: demo, smoke"):
-        ledger.from_runs([tmp_path], "paper")
+        ledgers.from_runs([tmp_path], "paper")
     with pytest.raises(ValueError, match="no score of NeuralArchitectureSearchMAD2PrimitivesAccuracy"):
-        ledger.from_runs([tmp_path / run_logs.MAD3])
+        ledgers.from_runs([tmp_path / run_logs.MAD3])
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_presets_do_not_mix_and_other_tasks_do_not_count(tmp_path):
 )
 def test_a_damaged_table_is_refused_with_its_line(tmp_path, change, message):
     run_logs.write(tmp_path / "runs", STEPS)
-    found, path = ledger.from_runs([tmp_path / "runs"]), tmp_path / "ledger.csv"
+    found, path = ledgers.from_runs([tmp_path / "runs"]), tmp_path / "ledger.csv"
     assert change[0] in found.to_csv()
     path.write_text(found.to_csv().replace(*change, 1))
     with pytest.raises(ValueError, match=message) as caught:
@@ -77,7 +78,7 @@ def test_a_damaged_table_is_refused_with_its_line(tmp_path, change, message):
 
 def test_a_table_in_another_order_is_read_best_first(tmp_path):
     run_logs.write(tmp_path / "runs", STEPS)
-    found, path = ledger.from_runs([tmp_path / "runs"]), tmp_path / "ledger.csv"
+    found, path = ledgers.from_runs([tmp_path / "runs"]), tmp_path / "ledger.csv"
     path.write_text(dataclasses.replace(found, lines=found.lines[::-1]).to_csv())
     assert ledger.read(path) == found
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import synthetic_run
 
-from aira_jax.reports.runview import RunView
+from aira_jax.runs.view import RunView
 
 
 @pytest.fixture(scope="session")

@@ -10,18 +10,19 @@ from pathlib import Path
 import campaign_runs
 import pytest
 
-from aira_jax.compose import chain, collect, flops
-from aira_jax.compose.campaign import Choice
+from aira_jax.compose import flops, pipeline
+from aira_jax.compose.election import Choice
 from aira_jax.compose.extrapolate import Method
 from aira_jax.patterns import parse
 from aira_jax.reports import campaign, campaign_view, campaign_words
+from aira_jax.runs import collect
 
 ROOT = Path(__file__).parents[2]
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 def follow(folder, **options):
-    return chain.follow(collect.collect([folder]), Choice(), **options)
+    return pipeline.follow(collect.collect([folder]), Choice(), **options)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def test_runs_of_two_presets_are_refused_with_the_flag_that_mends_it(tmp_path):
         campaign_runs.write(tmp_path, patterns=12, seed=seed, profile=profile)
     with pytest.raises(ValueError, match=r"mixed presets(.|\n)*--profile=cpu-s or smoke"):
         follow(tmp_path)
-    found = chain.follow(collect.collect([tmp_path]), Choice(preset="cpu-s"))
+    found = pipeline.follow(collect.collect([tmp_path]), Choice(preset="cpu-s"))
     assert {row.preset for row in found.rows} == {"cpu-s"}
 
 
@@ -90,7 +91,7 @@ def test_runs_of_two_presets_are_refused_with_the_flag_that_mends_it(tmp_path):
     [("2A-4M", Method.STACK), ("8A-8M", Method.STACK), ("2A-5M-2A-3M-A-3M", Method.STRETCH), ("A-M-A", Method.STACK)],
 )
 def test_short_bases_are_stacked_and_long_ones_stretched(base, method):
-    assert chain.suggested(parse(base)) is method
+    assert pipeline.suggested(parse(base)) is method
 
 
 def test_where_one_method_misses_its_target_the_other_is_chosen(tmp_path):

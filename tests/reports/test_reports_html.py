@@ -10,8 +10,8 @@ import pytest
 import synthetic_run
 
 from aira_jax.reports import html as report
-from aira_jax.reports import runview
-from aira_jax.reports.runview import RunView
+from aira_jax.runs import view as views
+from aira_jax.runs.view import RunView
 from aira_jax.search import events
 
 VOID = {"meta", "link", "wbr"}
@@ -189,7 +189,7 @@ def test_a_smaller_bound_gives_a_smaller_page(small_view, small_html):
 
 
 def test_a_run_without_nodes_has_a_page(small_run):
-    view = runview.fold(events.read(small_run)[:3], events.Blobs(small_run / "blobs"))
+    view = views.fold(events.read(small_run)[:3], events.Blobs(small_run / "blobs"))
     page = Page(report.render(view))
     assert page.errors == []
     assert page.all("article") == []

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 import synthetic_run
 
-from aira_jax.reports import runview
 from aira_jax.reports.verdict import Claim, scores_by_seed, verdict
+from aira_jax.runs import view as views
 from aira_jax.search import events
 from aira_jax.search.test_scores import TestScore, TestScores
 
@@ -44,26 +44,26 @@ def test_the_claim_follows_the_repeats(small_view, chosen, first, claim, words):
 
 def test_where_lower_is_better_a_smaller_loss_is_better(tmp_path):
     shape = synthetic_run.Shape(nodes=30, seed=1, lower_is_better=True)
-    view = runview.RunView.read(synthetic_run.write(tmp_path / "run", shape))
+    view = views.RunView.read(synthetic_run.write(tmp_path / "run", shape))
     assert view.submitted.node.id != view.first_draft.node.id
     assert verdict(with_scores(view, [0.4, 0.41], [0.6, 0.61])).claim is Claim.BEYOND
     assert verdict(with_scores(view, [0.6, 0.61], [0.4, 0.41])).claim is Claim.WORSE
 
 
 def test_the_first_draft_as_the_best_is_said_to_be_unbeaten(tmp_path):
-    view = runview.RunView.read(synthetic_run.write(tmp_path / "run", synthetic_run.Shape(nodes=1)))
+    view = views.RunView.read(synthetic_run.write(tmp_path / "run", synthetic_run.Shape(nodes=1)))
     assert verdict(view).claim is Claim.FIRST
 
 
 def test_nothing_scored_claims_nothing(small_run):
     records = events.read(small_run)[:4]
-    view = runview.fold(records, events.Blobs(small_run / "blobs"))
+    view = views.fold(records, events.Blobs(small_run / "blobs"))
     assert verdict(view).claim is Claim.NOTHING
 
 
 def test_a_confirmation_replaces_the_scores_that_chose_the_node(small_run):
     records = [r for r in events.read(small_run) if r["kind"] != "test_result" and r.get("phase") != "score_test"]
-    view = runview.fold(records, events.Blobs(small_run / "blobs"))
+    view = views.fold(records, events.Blobs(small_run / "blobs"))
     chosen, first = view.submitted.node.id, view.first_draft.node.id
     fresh = [
         {
@@ -79,7 +79,7 @@ def test_a_confirmation_replaces_the_scores_that_chose_the_node(small_run):
         for node, value in ((chosen, 0.4), (first, 0.45))
         for seed in (1, 2, 3)
     ]
-    view = runview.fold([*records, *fresh], events.Blobs(small_run / "blobs"))
+    view = views.fold([*records, *fresh], events.Blobs(small_run / "blobs"))
     assert set(scores_by_seed(view.nodes[chosen], view)["validation"]) == {1, 2, 3}
     found = verdict(view)
     assert found.claim is Claim.WORSE

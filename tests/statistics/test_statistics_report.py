@@ -17,7 +17,8 @@ import study_runs
 from study_runs import CONFIGURABLE, LISTOPS, LOSS, MODEL, Node
 
 from aira_jax.reports import statistics, statistics_figures, statistics_words
-from aira_jax.statistics import contrasts, study, summary, tables
+from aira_jax.runs import studies
+from aira_jax.statistics import contrasts, summary, tables
 from aira_jax.statistics.bootstrap import Estimate
 from aira_jax.statistics.table import Column, Form, Table
 
@@ -51,7 +52,7 @@ def runs(tmp_path_factory):
 def written(runs, task_folders, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("aira_jax.tasks.loader.FOLDER", task_folders)
-        summed = summary.summarise(study.read([runs]))
+        summed = summary.summarise(studies.study([runs]))
         found = contrasts.contrasts(summed)
         out = tmp_path_factory.mktemp("out")
         return summed, found, out, statistics.write(summed, found, out)
@@ -145,7 +146,7 @@ def test_what_an_earlier_study_left_does_not_stand_beside_another(written, tmp_p
     statistics.write(*written[:2], tmp_path)
     (tmp_path / "tables" / "mine.csv").write_text("x")
     study_runs.write(tmp_path / "runs", [Node(3.0, 3.1)], task=LOSS)
-    statistics.write(summary.summarise(study.read([tmp_path / "runs"])), (), tmp_path)
+    statistics.write(summary.summarise(studies.study([tmp_path / "runs"])), (), tmp_path)
     left = {path.stem for path in (tmp_path / "tables").iterdir()}
     assert left == {"agents", "scores", "gaps", "table_14", "table_5", "failures", "runs", "steps", "mine"}
     assert not list((tmp_path / "plots").iterdir())
@@ -160,7 +161,7 @@ def test_the_headline_names_every_agent_and_control(written):
 
 def test_without_a_control_the_page_says_what_is_missing(tmp_path):
     study_runs.write(tmp_path, [Node(0.4, 0.4)])
-    summed = summary.summarise(study.read([tmp_path]))
+    summed = summary.summarise(studies.study([tmp_path]))
     assert "No control ran here" in statistics.headline(summed, ())[0]
     assert not next(table for table in tables.of(summed, ()) if table.name == "comparisons").rows
 
@@ -168,7 +169,7 @@ def test_without_a_control_the_page_says_what_is_missing(tmp_path):
 def test_a_difference_in_valid_runs_is_told_where_no_run_of_the_agent_was_valid(tmp_path):
     study_runs.write(tmp_path, [Node(None)], task=LOSS)
     study_runs.write(tmp_path, [Node(3.0, 3.1)], task=LOSS, agent="greedy-control.random", backend="control.random")
-    summed = summary.summarise(study.read([tmp_path]))
+    summed = summary.summarise(studies.study([tmp_path]))
     (told,) = statistics.headline(summed, contrasts.contrasts(summed))
     assert "-1.0000 in valid runs" in told
 
@@ -178,7 +179,7 @@ def test_the_headline_is_green_only_where_a_difference_is_shown(tmp_path, score,
     for seed in range(10):
         study_runs.write(tmp_path, [Node(score, score)], seed=seed)
         study_runs.write(tmp_path, [Node(0.4, 0.4)], seed=seed, agent="greedy-control.random", backend="control.random")
-    summed = summary.summarise(study.read([tmp_path]))
+    summed = summary.summarise(studies.study([tmp_path]))
     page = statistics.render(summed, contrasts.contrasts(summed), tables.of(summed, ()), {})
     assert f'class="headline {claim}"' in page
 
@@ -186,14 +187,14 @@ def test_the_headline_is_green_only_where_a_difference_is_shown(tmp_path, score,
 def test_agents_on_different_tasks_are_not_comparable_by_their_means(tmp_path):
     study_runs.write(tmp_path, [Node(0.4, 0.4)])
     study_runs.write(tmp_path, [Node(0.4, 0.4)], agent="elsewhere", task=CONFIGURABLE)
-    summed = summary.summarise(study.read([tmp_path]))
+    summed = summary.summarise(studies.study([tmp_path]))
     assert "Agents ran different tasks" in tables.agents(summed).note
 
 
 def test_the_ends_of_the_scale_stand_beside_every_normalised_score(tmp_path):
     for seed, score in enumerate((0.3, 0.5)):
         study_runs.write(tmp_path, [Node(score, score)], seed=seed)
-    (row,) = tables.normalised(summary.summarise(study.read([tmp_path]))).to_json()
+    (row,) = tables.normalised(summary.summarise(studies.study([tmp_path]))).to_json()
     assert (row["worst"], row["worst_observed"], row["sota"], row["sota_literature"]) == (0.10, 0.3, 0.6379, 0.6314)
 
 

@@ -6,16 +6,16 @@ import pytest
 import study_runs
 from study_runs import Node
 
+from aira_jax.runs import studies
 from aira_jax.search.events import DamagedLog
-from aira_jax.statistics import runs
-from aira_jax.statistics.runs import State
+from aira_jax.statistics.rows import State
 from aira_jax.statistics.tasks import Setup
 
 THREE = [Node(0.40, 0.38), Node(None, failure="oom"), Node(0.50, 0.45), Node(0.45, 0.47), Node(0.30, tested=False)]
 
 
 def row(tmp_path, nodes=THREE, **options):
-    return runs.read(study_runs.write(tmp_path, nodes, **options))
+    return studies.read(study_runs.write(tmp_path, nodes, **options))
 
 
 def test_a_run_in_numbers(tmp_path):
@@ -116,14 +116,14 @@ def test_a_task_without_a_folder_is_raw_only(tmp_path):
 def test_a_task_that_nobody_knows_is_refused_with_its_nearest_name(tmp_path):
     folder = study_runs.write(tmp_path, THREE, task="LongContextReasoningLRALiztOpsAccuracy", lower_is_better=None)
     with pytest.raises(ValueError, match=r"whether lower is better.*did you mean"):
-        runs.read(folder)
+        studies.read(folder)
 
 
 def test_a_torn_last_line_is_left_out_and_told(tmp_path):
     folder = study_runs.write(tmp_path, THREE)
     log = folder / "events.jsonl"
     log.write_bytes(log.read_bytes()[:-9])  # within the test result of node 3
-    torn = runs.read(folder)
+    torn = studies.read(folder)
     assert (torn.test, torn.tested, torn.best_test) == (0.45, 2, 0.45)
     assert any("ends within a record" in warning for warning in torn.warnings)
 
@@ -133,22 +133,22 @@ def test_a_damaged_log_and_a_missing_blob_are_refused(tmp_path):
     log = folder / "events.jsonl"
     log.write_bytes(log.read_bytes().replace(b'"fitness":0.4,', b'"fitness":0.9,', 1))
     with pytest.raises(DamagedLog, match="checksum"):
-        runs.read(folder)
+        studies.read(folder)
     folder = study_runs.write(tmp_path / "b", [Node(0.4, files={"model.py": "#" * 70_000})])
     next((folder / "blobs").iterdir()).unlink()
     with pytest.raises(DamagedLog, match="missing"):
-        runs.read(folder)
+        studies.read(folder)
 
 
 def test_a_log_in_which_nothing_began_is_refused(tmp_path):
     (tmp_path / "events.jsonl").write_text("")
     with pytest.raises(ValueError, match="no run began here"):
-        runs.read(tmp_path)
+        studies.read(tmp_path)
 
 
 def test_derived_files_change_nothing(tmp_path):
     folder = study_runs.write(tmp_path, THREE)
-    before = runs.read(folder)
+    before = studies.read(folder)
     (folder / "nodes").mkdir()
     (folder / "config.json").write_text('{"seed": 9}')
-    assert dataclasses.asdict(runs.read(folder)) == dataclasses.asdict(before)
+    assert dataclasses.asdict(studies.read(folder)) == dataclasses.asdict(before)

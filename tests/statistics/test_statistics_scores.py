@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aira_jax.runs import tasks
 from aira_jax.statistics import scores
 from aira_jax.statistics.scores import Yardstick
 from aira_jax.tasks import loader
@@ -57,7 +58,7 @@ def test_the_smallest_distance_is_a_tenth_of_the_best_known_but_at_most_a_thousa
     assert scores.epsilon(1.0, 0.6379) == 1e-3
     assert scores.epsilon(0.0, 0.005) == pytest.approx(5e-4)
     task = dataclasses.replace(loader.load("LongContextReasoningLRAListOpsAccuracy"), ns_epsilon=1e-5)
-    assert Yardstick.of(task).epsilon == 1e-5  # where the task names one
+    assert tasks.yardstick(task).epsilon == 1e-5  # where the task names one
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.sampled_from([LISTOPS, TEXT, RETRIEVAL]))
@@ -81,8 +82,8 @@ def test_a_scale_without_a_length_is_refused(change):
 def test_a_task_without_a_best_known_score_has_no_scale(known_tasks):
     import study_runs
 
-    assert Yardstick.of(loader.load(study_runs.LISTOPS)) == LISTOPS
-    assert Yardstick.of(loader.load(study_runs.MAD)) is None
+    assert tasks.yardstick(loader.load(study_runs.LISTOPS)) == LISTOPS
+    assert tasks.yardstick(loader.load(study_runs.MAD)) is None
 
 
 @pytest.mark.parametrize("name", [name for name in REAL_TASKS if name.startswith("LongContextReasoningLRA")])
@@ -90,4 +91,4 @@ def test_the_scales_of_the_real_tasks(name, monkeypatch):
     monkeypatch.setattr(loader, "FOLDER", REAL_FOLDER)
     data = next(data for data in ("ListOps", "Text", "Retrieval") if f"LRA{data}" in name)
     expected = {"ListOps": LISTOPS, "Text": TEXT, "Retrieval": RETRIEVAL}[data]
-    assert Yardstick.of(loader.load(name)) == expected
+    assert tasks.yardstick(loader.load(name)) == expected

@@ -4,7 +4,8 @@ import pytest
 import study_runs
 from study_runs import CONFIGURABLE, LISTOPS, LOSS, MAD, MODEL, TEXT, Node
 
-from aira_jax.statistics import best, contrasts, groups, ranges, study, summary, tables
+from aira_jax.runs import studies
+from aira_jax.statistics import best, contrasts, groups, ranges, summary, tables
 from aira_jax.statistics.bootstrap import Estimate
 from aira_jax.statistics.contrasts import Measure, Verdict
 from aira_jax.statistics.groups import Kind
@@ -14,7 +15,7 @@ CONTROL = {"agent": "greedy-control.random", "backend": "control.random"}
 
 
 def summed(folder, **choice):
-    return summary.summarise(study.read([folder], Choice(**choice)))
+    return summary.summarise(studies.study([folder], Choice(**choice)))
 
 
 def submit(folder, scores, *, task=LISTOPS, **options):
@@ -186,7 +187,7 @@ def test_the_best_design_is_the_best_submission_on_test(tmp_path):
     files = {"model.py": MODEL.format(lr="5e-4")}
     study_runs.write(tmp_path, [Node(0.5, 0.60), Node(0.6, 0.45)], task=CONFIGURABLE)
     study_runs.write(tmp_path, [Node(0.4, 0.50, plan="Bi-SSM. More.", files=files)], seed=1, task=CONFIGURABLE)
-    (found,) = best.designs_found(study.read([tmp_path]))
+    (found,) = best.designs_found(studies.study([tmp_path]))
     assert (found.seed, found.node, found.test, found.plan) == (1, 0, 0.50, "Bi-SSM. More.")
     assert found.changed == {"EMB_DIM": 32, "LR": 5e-4}
     assert (found.published.design, found.published.accuracy) == ("listops_dwconv_bilinattn", 0.5050)
@@ -194,14 +195,14 @@ def test_the_best_design_is_the_best_submission_on_test(tmp_path):
 
 def test_the_best_design_has_the_lowest_loss(tmp_path):
     submit(tmp_path, [3.0, 2.0, 4.0], task=LOSS)
-    assert [design.test for design in best.designs_found(study.read([tmp_path]))] == [2.0]
+    assert [design.test for design in best.designs_found(studies.study([tmp_path]))] == [2.0]
 
 
 def test_explored_ranges_are_of_valid_nodes_beside_the_published_ones(tmp_path):
     nodes = [Node(0.4, files={"model.py": MODEL.format(lr=lr)}) for lr in ("1e-3", "5e-4", "1e-3")]
     nodes += [Node(None, files={"model.py": MODEL.format(lr="9e-3")}), Node(0.1, files={"model.py": "LR = f()"})]
     study_runs.write(tmp_path, nodes, task=CONFIGURABLE)
-    found = {r.name: r for r in ranges.explored(study.read([tmp_path]))}
+    found = {r.name: r for r in ranges.explored(studies.study([tmp_path]))}
     lr = found["LR"]
     assert (lr.low, lr.high, lr.distinct, lr.default) == (5e-4, 1e-3, 2, 1e-4)
     assert (lr.steps, lr.unreadable) == (3, 1)
@@ -211,13 +212,13 @@ def test_explored_ranges_are_of_valid_nodes_beside_the_published_ones(tmp_path):
 
 def test_tasks_that_fix_hyper_parameters_have_no_explored_ranges(tmp_path):
     submit(tmp_path, [0.4])
-    assert ranges.explored(study.read([tmp_path])) == ()
+    assert ranges.explored(studies.study([tmp_path])) == ()
 
 
 def test_improvements_are_the_cumulative_bests(tmp_path):
     nodes = [Node(None), Node(3.0), Node(3.5), Node(2.9), Node(2.9), Node(2.5)]
     study_runs.write(tmp_path, nodes, task=LOSS)
-    (row,) = study.read([tmp_path]).rows
+    (row,) = studies.study([tmp_path]).rows
     found = best.improvements(row)
     assert [i.step.step for i in found] == [2, 4, 6]
     assert [i.gain for i in found] == [None, pytest.approx(0.1), pytest.approx(0.4)]
@@ -227,4 +228,7 @@ def test_the_best_seed_is_by_test_and_without_one_by_validation(tmp_path):
     submit(tmp_path, [0.4, 0.6, 0.5])
     study_runs.write(tmp_path, [Node(0.3, tested=False)], agent="untested")
     study_runs.write(tmp_path, [Node(0.4, tested=False)], agent="untested", seed=1)
-    assert [(r.agent, r.seed) for r in best.best_seeds(study.read([tmp_path]))] == [("greedy-opus", 1), ("untested", 1)]
+    assert [(r.agent, r.seed) for r in best.best_seeds(studies.study([tmp_path]))] == [
+        ("greedy-opus", 1),
+        ("untested", 1),
+    ]

@@ -1,133 +1,58 @@
-"""One row per run: whether it was valid, its scores, what it cost, how it went; folded from its event log.
+"""The row of a run for statistics, and the study of many runs.
 
-`read` takes a run directory; logs are the only source, files derived from them are never looked at.
+found = study(["runs"], Choice(profile="paper"))
 """
 
 import ast
-import enum
+import functools
 import math
+import os
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from aira_jax.compose.collect import architecture
 from aira_jax.core.settings import flatten
-from aira_jax.reports import runview
-from aira_jax.reports.runview import NodeView, RunView
+from aira_jax.runs import view as views
+from aira_jax.runs.collect import LOG, architecture, find_runs
+from aira_jax.runs.tasks import facts
+from aira_jax.runs.view import NodeView, RunView
 from aira_jax.search import events
 from aira_jax.search.run import RESUMABLE
-from aira_jax.statistics.tasks import Setup, TaskFacts, facts
+from aira_jax.statistics import study as studies
+from aira_jax.statistics.rows import RunRow, Skipped, State, Step
+from aira_jax.statistics.study import Choice, Study
+from aira_jax.statistics.tasks import Setup, TaskFacts
 from aira_jax.tasks import loader
 from aira_jax.tasks.loader import Task
 from lra import globals as lra_globals
 from lra import settings as lra_settings
 from lra.failures import CandidateFault
 
-LOG = "events.jsonl"
 MODEL = "model.py"
 # A run's seed, and where it ran: no difference between agents.
 _PLACE = ("seed", "workers.", "paths.", "log.", "display.", "llm.base_url", "llm.key_env", "llm.path")
 
 
-class State(enum.StrEnum):
-    """UNFINISHED: no stop on record, or one from which it can go on.
+def study(folders: Iterable[str | os.PathLike], choice: Choice | None = None) -> Study:
+    """The study of every run in or below `folders`. A run that cannot be read is named and left out.
 
-    UNSCORED: it submitted, and its submission was never scored on test.
+    Raises ValueError as `studies.study` does.
     """
-
-    FINISHED = "finished"
-    UNFINISHED = "unfinished"
-    UNSCORED = "unscored"
+    return studies.study(*_read_all(folders), choice or Choice())
 
 
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """A committed node. `step` counts from 1; `best` is the best fitness so far; `test` its test score, if any.
-
-    `settings` are the hyper-parameters in use {name: value}, None where the task fixes them or they cannot be read;
-    `pattern` is what a search over patterns proposed, `title` the first line of model.py's docstring; "" elsewhere.
-    """
-
-    node: int
-    step: int
-    operator: str
-    status: str
-    fitness: float | None
-    best: float | None
-    is_new_best: bool
-    test: float | None
-    wall_s: float
-    tokens: int
-    usd: float | None
-    failure_class: str | None
-    plan: str
-    settings: Mapping[str, float] | None
-    pattern: str
-    title: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunRow:
-    """A run. `test` is the submission's test score with evaluator seed 0, None for an invalid run.
-
-    `repeats` are its scores with further seeds. `best_test` is the best over the nodes that were tested (`tested` of
-    `good`), `best_validation` the best fitness. `usd` None: unpriced. `choices` is what the run was started with but
-    for its seed. `data` is what its rows were made of, `surrogate` the name of what stood in for it; "" where the log
-    does not say.
-    """
-
-    path: str
-    task: TaskFacts
-    task_sha: str
-    agent: str
-    scaffold: str
-    proposer: str
-    seed: int
-    profile: str
-    choices: Mapping[str, Any]
-    data: str
-    surrogate: str
-    state: State
-    submitted: int | None
-    validation: float | None
-    test: float | None
-    repeats: tuple[float, ...]
-    best_test: float | None
-    best_validation: float | None
-    good: int
-    tested: int
-    failures: Mapping[str, int]
-    usd: float | None
-    tokens: int
-    wall_s: float
-    steps: tuple[Step, ...]
-    warnings: tuple[str, ...]
-
-    @property
-    def valid(self) -> bool:
-        """It has a submitted node with a finite test score."""
-        return self.test is not None
-
-    @property
-    def control(self) -> bool:
-        """Proposed without a language model; a log that names no proposer is judged by the name of its agent."""
-        return (self.proposer or self.agent.split("-", 1)[-1]).startswith("control.")
-
-    @property
-    def nodes(self) -> int:
-        return len(self.steps)
-
-    @property
-    def generalisation_gap(self) -> float | None:
-        """By how much the best tested node beats the submission on test, at least 0; None for an invalid run."""
-        return self.task.sign * (self.best_test - self.test) if self.valid else None
-
-    @property
-    def val_test_gap(self) -> float | None:
-        """Validation minus test of the submission."""
-        return self.validation - self.test if self.valid and self.validation is not None else None
+def _read_all(folders: Iterable[str | os.PathLike]) -> tuple[list[RunRow], list[Skipped]]:
+    rows, skipped = [], []
+    load = functools.cache(loader.load)  # a task's metadata takes longer to read than a short run
+    for path in {path.resolve(): path for path in find_runs(folders)}.values():
+        try:
+            rows.append(read(path, load))
+        except (ValueError, OSError) as error:
+            skipped.append(Skipped(str(path), str(error).partition("\n")[0]))
+        except (LookupError, TypeError, AttributeError) as error:
+            skipped.append(Skipped(str(path), f"a record is malformed ({type(error).__name__}: {error})"))
+    return rows, skipped
 
 
 def read(folder: Path, load: Callable[[str], Task] = loader.load) -> RunRow:
@@ -138,7 +63,7 @@ def read(folder: Path, load: Callable[[str], Task] = loader.load) -> RunRow:
     scan = events.scan(folder / LOG)
     if not any(record["kind"] == events.Kind.RUN_START for record in scan.records):
         raise ValueError("no run began here: its log holds no run_start record")
-    view = runview.fold(scan.records, events.Blobs(folder / "blobs"))
+    view = views.fold(scan.records, events.Blobs(folder / "blobs"))
     task, warning = facts(view.start, load)
     data = view.start.get("corpus") or view.about.get("data") or ""
     surrogate = f"{task.label}: a surrogate for its data ({data}); no score compares with published ones"

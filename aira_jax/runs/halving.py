@@ -10,11 +10,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from aira_jax.compose import measuring, plain, ranking
+from aira_jax.compose import measuring, ranking
 from aira_jax.compose import provenance as provenance_lib
-from aira_jax.compose.collect import Row
 from aira_jax.compose.measuring import Scored
-from aira_jax.core import choices
+from aira_jax.compose.rows import Row
+from aira_jax.core import choices, files
 from aira_jax.patterns import Pattern
 from aira_jax.proxies import correlation
 from aira_jax.proxies.correlation import MIN_PATTERNS, Statistic
@@ -70,7 +70,7 @@ class Halving:
         ]
         told = {"winner": self.winner.pattern.canonical(), "rungs": rungs}
         agreements = list(map(dataclasses.asdict, self.agreements))
-        return plain.finite({**told, "agreements": agreements, "provenance": self.provenance})
+        return files.finite({**told, "agreements": agreements, "provenance": self.provenance})
 
     def to_text(self) -> str:
         """For a terminal."""

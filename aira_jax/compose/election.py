@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from aira_jax.compose import aggregate, ranking
 from aira_jax.compose import provenance as provenance_lib
 from aira_jax.compose.aggregate import DECAYS, Aggregate, Outcome
-from aira_jax.compose.collect import Collection, Row
 from aira_jax.compose.ranking import Accuracy, Score
+from aira_jax.compose.rows import Collection, Row
 from aira_jax.compose.voters import KMeansTop, RankDecay, Ranking, Selector, TopK
 from aira_jax.core import choices
 

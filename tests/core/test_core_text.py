@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aira_jax.core.text import cut, one_line, visible
 from aira_jax.reports.diff import diff
-from aira_jax.reports.text import cut, one_line, visible
 
 STEADY = settings(deadline=None, max_examples=60)  # no example may fail because the machine is busy
 

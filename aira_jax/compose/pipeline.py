@@ -13,13 +13,13 @@ import warnings
 from collections.abc import Mapping, Sequence
 
 from aira_jax import patterns
-from aira_jax.compose import campaign, extrapolate, kmeans, ranking, zoo
-from aira_jax.compose import rounding as rounding_lib
-from aira_jax.compose.campaign import Base, Choice
-from aira_jax.compose.collect import Collection, Row
+from aira_jax.compose import election, extrapolate, kmeans, ranking, zoo
 from aira_jax.compose.dims import SCALES
+from aira_jax.compose.election import Base, Choice
 from aira_jax.compose.extrapolate import Fit, Method
 from aira_jax.compose.ranking import AgentReport, Entry
+from aira_jax.compose.rows import Collection, Row
+from aira_jax.core import rounding as rounding_lib
 from aira_jax.patterns import Pattern
 
 CLUSTERS = 3  # of the paper
@@ -124,11 +124,11 @@ def follow(
         would hold fewer than 5 patterns.
       method: None takes `suggested`; where that misses the target by more than 10 %, the one that comes closest.
 
-    Raises ValueError as `campaign.base_pattern` does; a scale that no method reaches is reported, not raised.
+    Raises ValueError as `election.base_pattern` does; a scale that no method reaches is reported, not raised.
     """
-    groups = _groups(campaign.scored(collection, choice))
+    groups = _groups(election.scored(collection, choice))
     number, why = _clusters(groups, clusters)
-    base = campaign.base_pattern(collection, dataclasses.replace(choice, clusters=number))
+    base = election.base_pattern(collection, dataclasses.replace(choice, clusters=number))
     (space,) = base.spaces
     pattern = base.result.pattern
     rows = tuple(

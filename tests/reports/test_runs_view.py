@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 import synthetic_run
 
-from aira_jax.reports import runview
-from aira_jax.reports.runview import RunView
+from aira_jax.runs import view as views
+from aira_jax.runs.view import RunView
 from aira_jax.search import events
 
 
@@ -59,7 +59,7 @@ def test_wall_clock_sums_sessions_and_leaves_test_scoring_out():
         {"kind": "exec_end", "mono": 3.0, "phase": "score_validation", "device_s": 2.0},
         {"kind": "node", "node": 0, "mono": 4.0, "status": "good", "fitness": 0.5},
     ]
-    (point,) = runview.search_points(records, lower_is_better=False)
+    (point,) = views.search_points(records, lower_is_better=False)
     assert (point.wall_s, point.device_s) == (14.0, 2.0)
 
 
@@ -77,7 +77,7 @@ def test_outputs_come_whole_from_their_blobs(tmp_path):
 def test_a_config_holds_the_changes_of_later_sessions(own_run):
     records = list(events.read(own_run))
     records[1]["config_changes"] = {"budget.steps": [15, 30], "workers.n": [1, 2]}
-    view = runview.fold(records, events.Blobs(own_run / "blobs"))
+    view = views.fold(records, events.Blobs(own_run / "blobs"))
     assert view.config["budget"]["steps"] == 30
     assert view.config["workers"]["n"] == 2
     assert records[0]["config"]["budget"]["steps"] == 15
@@ -86,15 +86,15 @@ def test_a_config_holds_the_changes_of_later_sessions(own_run):
 def test_a_stop_is_taken_back_by_a_later_action(own_run):
     blobs = events.Blobs(own_run / "blobs")
     records = [r for r in events.read(own_run) if r["kind"] != "test_result"]
-    assert runview.fold(records, blobs).stop["reason"] == "steps"
+    assert views.fold(records, blobs).stop["reason"] == "steps"
     more = {"kind": "action", "node": 15, "operator": "draft", "parents": [], "mono": 1.0}
-    assert runview.fold([*records, more], blobs).stop is None
+    assert views.fold([*records, more], blobs).stop is None
 
 
 def test_a_run_that_is_cut_off_can_be_read_at_every_record(small_run):
     records, blobs = events.read(small_run), events.Blobs(small_run / "blobs")
     for end in range(1, len(records) + 1):
-        view = runview.fold(records[:end], blobs)
+        view = views.fold(records[:end], blobs)
         assert len(view.nodes) == len(view.tree.nodes)
 
 

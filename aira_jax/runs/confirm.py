@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 
 from aira_jax.compose import measuring
-from aira_jax.compose.collect import WIDTH_SCALED, Row
+from aira_jax.compose.rows import WIDTH_SCALED, Row
 from aira_jax.patterns import Pattern, parse
 
 TOP, SEEDS = 5, 3
