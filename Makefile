@@ -1,6 +1,8 @@
 # make demo       set up, search MAD architectures with a control proposer (no key, no GPU), extrapolate, report
 # make test       set up, run the default tests (at most 5 minutes on 2 cores)
-# make test-all   the slow tests as well
+# make test-slow  the slow tests alone
+# make test-all   both
+# make lint       style, and the floors of the house: imports run down
 # make lock       resolve pyproject.toml anew into requirements.lock
 PYTHON ?= python3
 PY := .venv/bin/python
@@ -8,7 +10,7 @@ UV := .venv/bin/uv
 WORKDIR ?= runs
 DEMO := NeuralArchitectureSearchMAD2PrimitivesAccuracy/greedy-control.evolution/seed_0
 
-.PHONY: setup demo test test-all lint lock clean
+.PHONY: setup demo test test-slow test-all lint lock clean
 
 setup: .venv/ready
 
@@ -28,6 +30,9 @@ demo: setup
 
 test: setup
 	$(PY) -m pytest -n 2 --dist=loadfile
+
+test-slow: setup
+	$(PY) -m pytest -n 2 --dist=loadfile -m slow
 
 test-all: setup
 	$(PY) -m pytest -n 2 --dist=loadfile -m ''

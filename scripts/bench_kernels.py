@@ -15,10 +15,9 @@ from absl import flags, logging
 
 from aira_jax.core import cli
 
-DEFINE = flags.DEFINE_string
-OP = DEFINE("op", "", "one operator (the same as --ops with one name)")
+OP = flags.DEFINE_string("op", "", "one operator (the same as --ops with one name)")
 OPS = flags.DEFINE_list("ops", ["ssd"], "ssd, state_scan, conv1d, gated_norm, linear_xent")
-SHAPE = DEFINE("shape", "", "one shape (the same as --shapes with one name)")
+SHAPE = flags.DEFINE_string("shape", "", "one shape (the same as --shapes with one name)")
 SHAPES = flags.DEFINE_list("shapes", ["1b"], "1b, 350m, 3b, 1b_train, 350m_train, small, small_n16, small_long, tiny")
 DEVICE = flags.DEFINE_enum("device", None, ["cpu", "gpu"], "device; default: a GPU where there is one")
 DTYPE = flags.DEFINE_enum("dtype", None, ["bfloat16", "float32"], "default: float32 on CPU, bfloat16 on GPU")
@@ -26,10 +25,10 @@ CHUNKS = flags.DEFINE_list("chunks", [], "chunk lengths; default 16,32,64 on CPU
 ARMS = flags.DEFINE_list("arms", [], "only these arms")
 SWEEP = flags.DEFINE_bool("sweep", False, "also vary block sizes, warps and stages of the fastest Triton arm")
 BUDGET_S = flags.DEFINE_float("budget_s", 480, "seconds after which no further arm starts")
-JSON = DEFINE("json", "", "result file (the same as --out)")
-OUT = DEFINE("out", "", "result file; default kernels_pallas/bench_results/<device>.json")
-PEER_PATH = DEFINE("mamba_ssm_path", "", "checkout of mamba_ssm to compare with")
-PEER_PYTHON = DEFINE("peer_python", "", "Python with torch and triton; default: this one")
+JSON = flags.DEFINE_string("json", "", "result file (the same as --out)")
+OUT = flags.DEFINE_string("out", "", "result file; default kernels_pallas/bench_results/<device>.json")
+PEER_PATH = flags.DEFINE_string("mamba_ssm_path", "", "checkout of mamba_ssm to compare with")
+PEER_PYTHON = flags.DEFINE_string("peer_python", "", "Python with torch and triton; default: this one")
 PEAK_TFLOPS = flags.DEFINE_float("peak_tflops", None, "peak of a device that common/roofline.py does not know")
 PEAK_TBS = flags.DEFINE_float("peak_tbs", None, "its memory bandwidth in TB/s")
 CHECK_TARGETS = flags.DEFINE_bool("check_targets", False, "fail when a speed target is missed")

@@ -1,51 +1,14 @@
-"""Statistics over a folder of runs: valid runs, normalised scores, gaps, intervals; tables, plots and one HTML page.
+"""`scripts/stats.py` under its earlier name."""
 
-python scripts/statistics.py --runs=runs --out=statistics
-python scripts/statistics.py --runs=runs --out=statistics --profile=paper --hierarchical --compare=greedy-a,greedy-b
-
-Below --out: report.html (one file, opens without a network), tables/*.csv, tables.md, plots/*.png and *.svg, and
-statistics.json. The last line is the path of the report, with --json one JSON object.
-"""
-
-import importlib.machinery
 import importlib.util
-import os
+import runpy
 import sys
+import sysconfig
+from pathlib import Path
 
-if __name__ == "statistics":  # scripts see this folder first: to them, hand over Python's own module of this name
-    elsewhere = [path for path in sys.path if os.path.abspath(path) != os.path.dirname(os.path.abspath(__file__))]
-    spec = importlib.machinery.PathFinder.find_spec(__name__, elsewhere)
+if __name__ == "__main__":
+    runpy.run_path(str(Path(__file__).with_name("stats.py")), run_name="__main__")
+else:  # scripts see this folder first, and mean Python's own module
+    spec = importlib.util.spec_from_file_location(__name__, Path(sysconfig.get_path("stdlib"), "statistics.py"))
     sys.modules[__name__] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[__name__])
-else:
-    from absl import flags
-
-    from aira_jax.core import cli
-    from aira_jax.reports import statistics_words
-
-    _RUNS = flags.DEFINE_list("runs", None, "Run directories, or folders that hold some.", required=True)
-    _OUT = flags.DEFINE_string("out", None, "Folder of the report.", required=True)
-    _TASK = flags.DEFINE_string("task", "", "Only runs on this task.")
-    _PROFILE = flags.DEFINE_string("profile", "", "Only runs of this profile.")
-    _INCOMPLETE = flags.DEFINE_string(
-        "incomplete", "count", "count or leave_out: runs that have not ended or were never scored on test."
-    )
-    _HIERARCHICAL = flags.DEFINE_bool("hierarchical", False, "Intervals resample tasks beside seeds.")
-    _COMPARE = flags.DEFINE_list("compare", [], "Two agents to compare, beside every agent with every control.")
-    _JSON = flags.DEFINE_bool("json", False, "The last line is one JSON object.")
-
-    def main(argv):
-        del argv
-        statistics_words.tell(
-            _RUNS.value,
-            _OUT.value,
-            task=_TASK.value,
-            profile=_PROFILE.value,
-            incomplete=_INCOMPLETE.value,
-            hierarchical=_HIERARCHICAL.value,
-            pair=_COMPARE.value,
-            as_json=_JSON.value,
-        )
-
-    if __name__ == "__main__":
-        cli.run(main)
