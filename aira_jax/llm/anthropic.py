@@ -2,12 +2,11 @@
 
 import functools
 import importlib
-import math
 import os
 import time
 from typing import Any
 
-from aira_jax.llm import Options, http
+from aira_jax.llm import Options, guard, http
 from aira_jax.llm.base import Completion, ErrorKind, LLMError, Request, Usage
 
 KEY_ENV, URL_ENV = "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"
@@ -23,8 +22,6 @@ _STATUS_OF_TYPE = {  # an error event inside of a stream has a type but no statu
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-# What the SDK raises on events that are no Messages API: it accumulates them without validating them first.
-_NOT_THE_API = (ValueError, TypeError, AttributeError, LookupError, RuntimeError)
 
 
 class Anthropic:
@@ -53,18 +50,26 @@ class Anthropic:
         seconds = self._deadline_s if request.timeout_s is None else min(self._deadline_s, request.timeout_s)
         transport = _transport()
         timeout = anthropic.Timeout(seconds, connect=min(http.CONNECT_S, seconds))
-        reading = _Reading(key, self._key_env, seconds)
+        reading = _Reading(request, key, self._key_env, seconds)
         try:
-            with _client(key, self._base_url).messages.stream(**self._params(request), timeout=timeout) as stream:
+            client = _client(key, self._base_url)
+        except Exception as error:  # noqa: BLE001 - what the SDK raises on a bad proxy or address is not listed
+            raise http.unusable(error, key=key) from None
+        try:
+            with client.messages.stream(**self._params(request), timeout=timeout) as stream:
                 reading.follow(stream)
+        except LLMError:
+            raise
         except (anthropic.APITimeoutError, transport.TimeoutException):
             raise reading.broken(f"no answer within {seconds:.0f} s", timed_out=True) from None
         except (anthropic.APIConnectionError, transport.HTTPError) as error:
             cause = error.__cause__ or error
+            if isinstance(cause, transport.DecodingError):
+                raise reading.malformed(cause) from None
             raise reading.broken(f"connection failed: {type(cause).__name__}: {cause}") from None
         except anthropic.APIStatusError as error:
             raise reading.status(error) from None
-        except (anthropic.AnthropicError, *_NOT_THE_API) as error:
+        except Exception as error:  # noqa: BLE001 - the SDK accumulates events of strangers without validating them
             raise reading.malformed(error) from None
         return reading.completion()
 
@@ -87,7 +92,8 @@ def _client(key: str, base_url: str):
     """One SDK client, and so one pool of connections, for all calls with this key to this address."""
     import anthropic
 
-    return anthropic.Anthropic(api_key=key, base_url=base_url or None, max_retries=0)
+    client = guard.client_class(anthropic.DefaultHttpxClient, _transport())
+    return anthropic.Anthropic(api_key=key, base_url=base_url or None, max_retries=0, http_client=client())
 
 
 def _transport():
@@ -100,8 +106,8 @@ def _transport():
 class _Reading:
     """One answer while it arrives: what of it is there, and what an interruption means."""
 
-    def __init__(self, key: str, key_env: str, seconds: float):
-        self.key, self.key_env, self.seconds = key, key_env, seconds
+    def __init__(self, request: Request, key: str, key_env: str, seconds: float):
+        self.request, self.key, self.key_env, self.seconds = request, key, key_env, seconds
         self.message, self.request_id, self.whole = None, None, False
         self.started = time.monotonic()
 
@@ -120,7 +126,7 @@ class _Reading:
         """The answer. Raises LLMError when the stream ended before it, or when the model refused."""
         if self.message is None or not self.whole or not isinstance(self.message.stop_reason, str):
             raise self.broken("the stream ended before the message did")
-        stop_reason, usage = self.message.stop_reason, _usage(self.message)
+        stop_reason, usage = self.message.stop_reason, _usage(self.message, self.request)
         if stop_reason == "refusal":
             fix = "rephrase the task, or use another model"
             raise LLMError(ErrorKind.REFUSED, "the model refused to answer", fix=fix, usage=usage)
@@ -138,7 +144,7 @@ class _Reading:
         """The meaning of an HTTP status, or of an error event, which comes with status 200."""
         body = error.body if isinstance(error.body, dict) else {}
         detail = body.get("error") if isinstance(body.get("error"), dict) else {}
-        status = error.status_code if error.status_code >= 400 else _STATUS_OF_TYPE.get(detail.get("type"), 500)
+        status = error.status_code if error.status_code >= 300 else _STATUS_OF_TYPE.get(detail.get("type"), 500)
         return http.error(
             status,
             str(detail.get("message") or error.message),
@@ -156,7 +162,7 @@ class _Reading:
         """What a message that was cut has cost: output is counted by the server only at its end, so it is estimated."""
         if self.message is None:
             return Usage()
-        usage, shown = _usage(self.message), math.ceil(len(_text(self.message)) / http.CHARS_PER_TOKEN)
+        usage, shown = _usage(self.message, self.request), http.estimate(_text(self.message))
         return usage + Usage(output=max(0, shown - usage.output), estimated=True)
 
 
@@ -164,23 +170,29 @@ def _text(message) -> str:
     return http.clean("".join(block.text for block in message.content if block.type == "text"))
 
 
-def _usage(message) -> Usage:
-    """Tokens by class. `input_tokens` leaves out what was read from or written to the cache."""
+def _usage(message, request: Request) -> Usage:
+    """Tokens by class. `input_tokens` leaves out what was read from or written to the cache.
+
+    What cannot be true (no prompt at all, no output for a text) is estimated from characters, and marked.
+    """
     usage = message.usage
 
     def count(holder, name: str) -> int:
-        value = getattr(holder, name, None)
-        return value if isinstance(value, int) else 0
+        return http.count(getattr(holder, name, None)) or 0
 
     written = getattr(usage, "cache_creation", None)
     write_5m, write_1h = count(written, "ephemeral_5m_input_tokens"), count(written, "ephemeral_1h_input_tokens")
     if not write_5m + write_1h:
         write_5m = count(usage, "cache_creation_input_tokens")
+    asked, read = count(usage, "input_tokens"), count(usage, "cache_read_input_tokens")
+    output = count(usage, "output_tokens")
+    uncounted, text = asked + read + write_5m + write_1h == 0, _text(message)
     return Usage(
-        input=count(usage, "input_tokens"),
-        output=count(usage, "output_tokens"),
-        cache_read=count(usage, "cache_read_input_tokens"),
+        input=http.estimate(request.system + request.user) if uncounted else asked,
+        output=output or http.estimate(text),
+        cache_read=read,
         cache_write_5m=write_5m,
         cache_write_1h=write_1h,
         reasoning=count(getattr(usage, "output_tokens_details", None), "thinking_tokens"),
+        estimated=uncounted or (not output and bool(text)),
     )

@@ -2,11 +2,12 @@
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from aira_jax.core.rng import Stream, generator
 from aira_jax.llm import retry
-from aira_jax.llm.base import Completion, ErrorKind, LLMError, Request, Role
+from aira_jax.llm.base import Completion, ErrorKind, LLMError, Request, Role, Usage
 from aira_jax.search.budget import Budget, cost, reservation
 from aira_jax.search.events import Kind, Record
 from aira_jax.search.journal import StopSearch
@@ -15,6 +16,9 @@ from aira_jax.search.workshop import Proposer, Workshop
 
 # These say nothing about the candidate: the search ends and a later session asks again.
 STOPPING = (ErrorKind.AUTH, ErrorKind.RATE_LIMIT, ErrorKind.OVERLOADED, ErrorKind.TIMEOUT, ErrorKind.EXHAUSTED)
+
+
+NOTHING = Budget(0, 0, 0, 0, 0.0)
 
 
 class Calls:
@@ -30,11 +34,11 @@ class Calls:
         proposer = self._proposer(request)
         return reservation(len(request.prompt), request.max_tokens, proposer.price(), free=proposer.free)
 
-    def admit(self, request: Request) -> None:
-        """Raises StopSearch when the call could pass a limit on tokens or dollars."""
+    def admit(self, request: Request, spent: Budget = NOTHING) -> None:
+        """Raises StopSearch when the call could pass a limit on tokens or dollars; `spent`: what is not logged yet."""
         tree, wanted = self.shop.journal.tree, self.reserve(request)
         limits, own = tree.limits, tree.nodes[self.node] if self.node < len(tree.nodes) else None
-        used = self.view.promised + (Budget(0, 0, 0, own.usage.tokens, own.usd) if own else Budget(0, 0, 0, 0, 0.0))
+        used = self.view.promised + spent + (Budget(0, 0, 0, own.usage.tokens, own.usd) if own else NOTHING)
         axis = Budget(tokens=limits.tokens, usd=limits.usd).passed(used + wanted)
         if axis:
             raise StopSearch(
@@ -47,7 +51,7 @@ class Calls:
     def make(self, request: Request) -> Record:
         """The llm_result of a request: from the record, or by asking."""
         known = self._results.get((request.role, request.attempt))
-        if known is not None and not _asks_again(known):
+        if known is not None and not asks_again(known):
             return known
         self.shop.control.check()
         self.admit(request)
@@ -62,8 +66,10 @@ class Calls:
                 latency_s = round(time.monotonic() - start, 3)
         finally:
             self.calling = False
-        record = self._log_result(proposer, request, answer, error, latency_s)
-        if error is not None and error.kind in STOPPING:
+        stops = error is not None and (error.kind in STOPPING or self._never_answered(proposer, error))
+        record = self._log_result(proposer, request, answer, error, stops, latency_s)
+        if stops:
+            self.admit(request)
             raise StopSearch(_stop_reason(proposer, error), _advice(error))
         return record
 
@@ -103,7 +109,22 @@ class Calls:
             rng=generator(self.shop.seed, Stream.PROMPT, k),
             sleep=self._sleep,
             on_retry=self._warn_retry,
+            may_retry=lambda spent: self._may_retry(proposer, request, spent),
         )
+
+    def _may_retry(self, proposer: Proposer, request: Request, spent: Usage) -> bool:
+        usd = 0.0 if proposer.free else cost(spent, proposer.price())
+        try:
+            self.admit(request, Budget(0, 0, 0, spent.tokens, usd))
+        except StopSearch:
+            return False
+        return True
+
+    def _never_answered(self, proposer: Proposer, error: LLMError) -> bool:
+        """Whether this model has not answered once and `error` is about how it is called, not what it was asked."""
+        if proposer.free or error.kind not in (ErrorKind.BAD_REQUEST, ErrorKind.MALFORMED):
+            return False
+        return (proposer.llm.backend, proposer.llm.model) not in _answered(self.shop.journal.log.records)
 
     def _sleep(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -115,7 +136,9 @@ class Calls:
         text = f"node {self.node}: {error} (try {number}); trying again in {delay_s:.1f} s"
         self.shop.journal.append(Kind.WARNING, node=self.node, code="llm_retry", text=text)
 
-    def _log_result(self, proposer: Proposer, request: Request, answer: Completion, error, latency_s: float) -> Record:
+    def _log_result(
+        self, proposer: Proposer, request: Request, answer: Completion, error, stops: bool, latency_s: float
+    ) -> Record:
         usd = 0.0 if proposer.free else cost(answer.usage, proposer.price(answer.model))
         return self.shop.journal.append(
             Kind.LLM_RESULT,
@@ -129,11 +152,24 @@ class Calls:
             model=answer.model,
             latency_s=latency_s,
             request_id=answer.request_id,
-            error=None if error is None else {"kind": error.kind, "message": _advice(error)},
+            error=None if error is None else {"kind": error.kind, "message": _advice(error), "stops": stops},
         )
 
     def _proposer(self, request: Request) -> Proposer:
         return self.shop.proposers[request.operator]
+
+
+def _answered(records: Sequence[Record]) -> set[tuple[str, str]]:
+    """(backend, model) of every proposer that has answered, were it by a refusal."""
+    asked, found = {}, set()
+    for record in list(records):
+        if record["kind"] == Kind.LLM_REQUEST:
+            asked[record["node"], record["role"], record["attempt"]] = (record["backend"], record["model"])
+        elif record["kind"] == Kind.LLM_RESULT:
+            error = record["error"]
+            if not error or error["kind"] in (ErrorKind.REFUSED, ErrorKind.CONTEXT_LENGTH):
+                found.add(asked.get((record["node"], record["role"], record["attempt"])))
+    return found
 
 
 def _params(request: Request) -> dict[str, Any]:
@@ -152,5 +188,7 @@ def _advice(error: LLMError) -> str:
     return str(error) if not error.fix or error.fix in str(error) else f"{error}; {error.fix}"
 
 
-def _asks_again(result: Record) -> bool:
-    return bool(result["error"]) and result["error"]["kind"] in STOPPING
+def asks_again(result: Record) -> bool:
+    """Whether a result is only the error that ended its session, so that the next one asks again."""
+    error = result["error"]
+    return bool(error) and (error["kind"] in STOPPING or error.get("stops", False))

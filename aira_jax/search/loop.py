@@ -20,7 +20,8 @@ from aira_jax.search.step import Step
 from aira_jax.search.tree import Action, Node, NodeStatus, Progress, Tree
 from aira_jax.search.workshop import Workshop
 
-LLM_FAILURES_IN_A_ROW = 5
+FAILURES_IN_A_ROW = 5
+NOT_THE_CANDIDATES = (FailureClass.LLM, FailureClass.INFRA)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Loop:
         return None
 
     def _ask_policy(self, view: Tree, committed_upto: int, *, may_wait: bool) -> Choice | None:
-        if self._ended_by_spend(view) or self._ended_by_llm(view):
+        if self._ended_by_spend(view) or self._ended_by_failures(view):
             return None
         action = policies.select(view, generator(self._shop.seed, Stream.POLICY, len(view.nodes)), self._policy)
         if action.operator is Operator.STOP:
@@ -131,11 +132,12 @@ class Loop:
             self._end = Stopped(axis, f"{getattr(view.spent, axis):g} of {getattr(limits, axis):g} {axis} used")
         return axis is not None
 
-    def _ended_by_llm(self, view: Tree) -> bool:
+    def _ended_by_failures(self, view: Tree) -> bool:
         since = [view.nodes[id] for id in view.commits if id >= view.stopped_at]
-        last = since[-LLM_FAILURES_IN_A_ROW:]
-        if len(last) == LLM_FAILURES_IN_A_ROW and all(node.failure_class == FailureClass.LLM for node in last):
-            self._end = Stopped("error", f"{len(last)} nodes in a row failed in the LLM call: {last[-1].message}")
+        last = since[-FAILURES_IN_A_ROW:]
+        if len(last) == FAILURES_IN_A_ROW and all(node.failure_class in NOT_THE_CANDIDATES for node in last):
+            where = "in the LLM call" if last[-1].failure_class == FailureClass.LLM else "in the harness"
+            self._end = Stopped("error", f"{len(last)} nodes in a row failed {where}: {last[-1].message}")
         return self._end is not None
 
     def _begin(self, choice: Choice) -> None:

@@ -16,7 +16,7 @@ from aira_jax.core.cli import Exit
 from aira_jax.llm import control
 from aira_jax.llm.base import Operator, Role, Sampling
 from aira_jax.search import events
-from aira_jax.search.calls import STOPPING
+from aira_jax.search.calls import asks_again
 from aira_jax.search.confirm import confirm, submit
 from aira_jax.search.crew import Crew, Interrupts
 from aira_jax.search.evaluation import Splits
@@ -240,7 +240,7 @@ def answered(records: Sequence[Record]) -> list[tuple[int, str, int]]:
     return [
         (r["node"], "analyze" if r["role"] == Role.ANALYZE else operators[r["node"]], r["attempt"])
         for r in records
-        if r["kind"] == Kind.LLM_RESULT and not (r["error"] and r["error"]["kind"] in STOPPING)
+        if r["kind"] == Kind.LLM_RESULT and not asks_again(r)
     ]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 @dataclasses.dataclass(frozen=True)
 class Reply:
     """One answer. `cut`: close the connection after the body, although its length was announced as longer.
-    `drip_s`: pause before each chunk of a streamed body."""
+    `drip_s`: pause before each chunk of a streamed body. `raw`: chunks sent in place of status, headers and body."""
 
     status: int = 200
     body: bytes = b""
@@ -21,6 +21,7 @@ class Reply:
     cut: bool = False
     drip_s: float = 0.0
     chunks: tuple[bytes, ...] = ()
+    raw: tuple[bytes, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,10 @@ class Server:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                asked = Call(self.path, {}, {})
+                outer._send(self, outer._reply(asked) if callable(outer._script) else Reply(404))
 
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -67,6 +72,9 @@ class Server:
     @staticmethod
     def _send(handler: http.server.BaseHTTPRequestHandler, reply: Reply) -> None:
         handler.close_connection = True
+        if reply.raw:
+            Server._drip(handler, reply.raw, reply.drip_s)
+            return
         body = b"".join(reply.chunks) or reply.body
         handler.send_response(reply.status)
         for name, value in {"content-type": "application/json", **reply.headers}.items():
@@ -74,9 +82,13 @@ class Server:
         handler.send_header("content-length", str(len(body) + 1000 * reply.cut))
         handler.send_header("connection", "close")
         handler.end_headers()
+        Server._drip(handler, reply.chunks or (reply.body,), reply.drip_s)
+
+    @staticmethod
+    def _drip(handler: http.server.BaseHTTPRequestHandler, chunks: tuple[bytes, ...], drip_s: float) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            for chunk in reply.chunks or (reply.body,):
-                time.sleep(reply.drip_s)
+            for chunk in chunks:
+                time.sleep(drip_s)
                 handler.wfile.write(chunk)
                 handler.wfile.flush()
 

@@ -152,7 +152,7 @@ def test_an_error_body_in_any_form_keeps_its_status(body):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>", b"[]", b"{}", b'{"choices": []}', b'{"choices": [{"message": null}]}', b'{"choices": [7]}'],
+    [b"", b"<html>", b"[]", b"{}", b'{"choices": [{"message": null}]}', b'{"choices": [7]}'],
 )
 def test_an_answer_that_is_no_chat_completion_is_malformed(body):
     error = fail(fake.Reply(body=body))

@@ -321,8 +321,34 @@ def test_a_prompt_that_is_too_long_is_asked_once_more_with_half_the_memory(lab, 
     assert tree(failed.folder).nodes[0].failure_class == "llm"
 
 
-def test_a_defect_in_one_node_is_recorded_and_the_search_goes_on(lab, tmp_path, monkeypatch):
+def test_an_exception_of_a_backend_is_a_failure_of_the_call_and_not_of_the_harness(lab, tmp_path, monkeypatch):
     errors(monkeypatch, ZeroDivisionError("oops"))
+    first, second = tree(search(tmp_path, budget__steps=2).folder).nodes
+    assert (first.failure_class, first.message.split(";")[0]) == (
+        "llm",
+        "control.evolution failed: ZeroDivisionError: oops",
+    )
+    assert second.status is not NodeStatus.FAILED
+
+
+def test_five_nodes_that_fail_in_the_harness_stop_the_search(lab, tmp_path):
+    def broken(job, flags):
+        raise ZeroDivisionError("oops")
+
+    lab.before = broken
+    done = search(tmp_path, budget__steps=20)
+    assert (done.exit, len(tree(done.folder).nodes)) == (Exit.LLM_STOP, 5)
+    assert "5 nodes in a row failed in the harness" in done.stopped.detail
+
+
+def test_a_defect_in_one_node_is_recorded_and_the_search_goes_on(lab, tmp_path):
+    outcomes = iter([ZeroDivisionError("oops")])
+
+    def once(job, flags):
+        for error in outcomes:
+            raise error
+
+    lab.before = once
     done = search(tmp_path, budget__steps=2)
     first, second = tree(done.folder).nodes
     assert (first.status, first.failure_class) == (NodeStatus.FAILED, "infra")
