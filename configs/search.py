@@ -21,7 +21,7 @@ paper_greedy  the published protocol on MAD: the candidate's own word is the fit
 lra_listops_smoke  2 CPU cores, no key, under 12 minutes: 8 encoders of small list operations, trained and scored.
 lra_text, lra_listops, lra_retrieval, lra_<one of them>_configurable, lra_recall, lra_needle
               one GPU: profile paper, 24 h or 500 steps. The data of text, retrieval and needle lie in the folder that
-              AIRA_JAX_LRA names (aira_jax/tasks/lra_source.py); longer rows: profile=length-4096 (recall, needle).
+              AIRA_JAX_LRA names (aira_jax/tasks/lra/raw_data.py); longer rows: profile=length-4096 (recall, needle).
 
 `agent=` control (default: random), evolution, opus, sonnet, haiku, local; and, for patterns, the other searches without
 a model: mutate, bo (needs the extra `bo`), end_incremental, middle_incremental, exhaustive6 (all patterns of 6 layers).

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Sequence
 
 from aira_jax.core import choices
-from aira_jax.tasks import loader, lra_task
+from aira_jax.tasks import loader
+from aira_jax.tasks.lra import scripts
 
 FOLDERS = {
     "listops": "LongContextReasoningLRAListOps{}Accuracy",
@@ -22,7 +23,7 @@ FOLDERS = {
 }
 
 
-def posed(task: str, *, configurable: bool = False) -> lra_task.Task:
+def posed(task: str, *, configurable: bool = False) -> scripts.Task:
     """The task by its short name or its folder's. Raises ValueError if it is unknown or has no configurable form."""
     names = {pattern.format(setup): short for short, pattern in FOLDERS.items() for setup in ("", "Configurable")}
     if task not in names and task not in FOLDERS:
@@ -30,7 +31,7 @@ def posed(task: str, *, configurable: bool = False) -> lra_task.Task:
     name = task if task in names else FOLDERS[task].format("Configurable" if configurable else "")
     if configurable and "Configurable" not in name:
         raise ValueError(f"--configurable: {task} has fixed settings; leave it out, or name the configurable folder")
-    return lra_task.Task(names[name], loader.load(name).folder, configurable="Configurable" in name)
+    return scripts.Task(names[name], loader.load(name).folder, configurable="Configurable" in name)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return lra_task.evaluate(task, rest)
+    return scripts.evaluate(task, rest)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from aira_jax.core import choices
 from aira_jax.patterns import Pattern
-from aira_jax.proxies import evaluator, fidelity, mad, text, text_fidelity
+from aira_jax.proxies import evaluator, fidelity, mad, text, text_corpus, text_fidelity
 from aira_jax.proxies.corpora.windows import Short
 from aira_jax.proxies.result import ProxyResult, Split
 from aira_jax.proxies.single import MAD, PROXIES
-from aira_jax.tasks import text_corpus
 
 WIDTH_PER_LAYER = 8
 

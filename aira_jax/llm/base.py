@@ -96,7 +96,7 @@ class Usage:
 class Space(Protocol):
     """A task's `space.py`: how a control proposer moves through the candidates. Files are {relative path: text}.
 
-    A space of patterns also names its aira_jax.tasks.compose.PatternSpace as SPACE; other controls search that.
+    A space of patterns also names its aira_jax.tasks.compose.space.PatternSpace as SPACE; other controls search that.
     """
 
     def sample(self, rng) -> dict[str, str]: ...

@@ -22,8 +22,8 @@ from aira_jax.search.test_scores import TestScores
 from aira_jax.search.tree import Tree
 from aira_jax.statistics.rows import Skipped
 from aira_jax.tasks import loader
-from aira_jax.tasks.compose import SUBMISSION
-from aira_jax.tasks.compose_options import OptionSpace
+from aira_jax.tasks.compose.options import OptionSpace
+from aira_jax.tasks.compose.space import SUBMISSION
 
 LOG = "events.jsonl"
 

@@ -9,7 +9,7 @@ from aira_jax.search.evaluation import Evaluator, Recorded
 from aira_jax.search.events import Kind
 from aira_jax.search.settings import Baseline, Confirm
 from aira_jax.search.tree import Node, Tree
-from aira_jax.tasks.compose import PatternSpace
+from aira_jax.tasks.compose.space import PatternSpace
 
 
 @dataclasses.dataclass(frozen=True)

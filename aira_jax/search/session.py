@@ -29,7 +29,7 @@ from aira_jax.search.operators import Compute, installed_packages
 from aira_jax.search.settings import Fsync, Settings, is_changeable
 from aira_jax.search.tree import Tree
 from aira_jax.tasks import sources
-from aira_jax.tasks.compose import MIN_LAYERS, WIDTH_SCALING
+from aira_jax.tasks.compose.space import MIN_LAYERS, WIDTH_SCALING
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a run's identity leaves out: how far, how fast and where.

@@ -7,11 +7,13 @@ import dataclasses
 import hashlib
 from pathlib import Path
 
-from aira_jax.tasks import ledger_source, lra_source, text_corpus
+from aira_jax.proxies import text_corpus
+from aira_jax.tasks.aggregation import ledger_source
+from aira_jax.tasks.lra import raw_data
 
 _MODULES = {
     **dict.fromkeys(text_corpus.VARIABLES, text_corpus),
-    **dict.fromkeys(lra_source.TASKS, lra_source),
+    **dict.fromkeys(raw_data.TASKS, raw_data),
     ledger_source.KIND: ledger_source,
 }
 KINDS = tuple(_MODULES)
@@ -32,7 +34,7 @@ class Joined:
         return "; ".join(choice.description for choice in self.choices)
 
 
-Choice = text_corpus.Choice | lra_source.Choice | ledger_source.Choice | Joined
+Choice = text_corpus.Choice | raw_data.Choice | ledger_source.Choice | Joined
 
 
 def is_known(corpus: object) -> bool:
@@ -52,7 +54,7 @@ def files(choice: Choice) -> tuple[Path, ...]:
     """Files and folders that candidate code must not reach, since they hold labels: what is read, and its like."""
     if isinstance(choice, Joined):
         return tuple(path for part in choice.choices for path in files(part))
-    if isinstance(choice, lra_source.Choice):
+    if isinstance(choice, raw_data.Choice):
         return choice.secret
     if isinstance(choice, ledger_source.Choice):
         return choice.files
@@ -62,5 +64,5 @@ def files(choice: Choice) -> tuple[Path, ...]:
 def variable(corpus: str) -> str:
     """The environment variables that name the raw data, in words."""
     own = {**text_corpus.VARIABLES, ledger_source.KIND: ledger_source.VARIABLE}
-    names = (own.get(kind, lra_source.VARIABLE) for kind in corpus.split("+"))
+    names = (own.get(kind, raw_data.VARIABLE) for kind in corpus.split("+"))
     return " and ".join(dict.fromkeys(names))

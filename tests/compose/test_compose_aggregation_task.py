@@ -12,13 +12,14 @@ import run_logs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aira_jax.compose import aggregation_task, ledger, scaled_submission
-from aira_jax.compose.scaled_submission import TARGET, Scaling, Space, closest, parse, scale, size
+from aira_jax.compose import ledger
 from aira_jax.patterns import Pattern
 from aira_jax.patterns import parse as pattern
 from aira_jax.proxies.result import TaskScore
 from aira_jax.runs import ledgers
-from aira_jax.tasks import ledger_source, loader, preparation, sources
+from aira_jax.tasks import loader, preparation, sources
+from aira_jax.tasks.aggregation import ledger_source, scaled_submission, scripts
+from aira_jax.tasks.aggregation.scaled_submission import TARGET, Scaling, Space, closest, parse, scale, size
 from aira_jax.tasks.evaluation import EvaluatorError, Split, SubmissionError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tasks"))
@@ -188,8 +189,8 @@ def prepared(tmp_path, *flags, split=Split.VALIDATION):
     mount = tmp_path / f"data-{split}"
     mount.mkdir(parents=True)
     common = [f"--global-shared-data-dir={tmp_path}", f"--agent-data-mount-dir={mount}", "--profile=smoke"]
-    assert aggregation_task.prepare(FOLDER, [*common, *flags]) == 0
-    assert aggregation_task.evaluate_prepare([*common, f"--split={split}"]) == 0
+    assert scripts.prepare(FOLDER, [*common, *flags]) == 0
+    assert scripts.evaluate_prepare([*common, f"--split={split}"]) == 0
     return mount
 
 
@@ -197,7 +198,7 @@ def evaluate(tmp_path, submission, *flags, data=None):
     (tmp_path / "submission.csv").write_text(f"architecture,scaling\n{submission}\n")
     result, data = tmp_path / "result.json", data or tmp_path / "absent"
     common = [f"--submission-file={tmp_path / 'submission.csv'}", f"--result-file={result}", f"--data-dir={data}"]
-    code = aggregation_task.evaluate(FOLDER, [*common, "--profile=smoke", *flags])
+    code = scripts.evaluate(FOLDER, [*common, "--profile=smoke", *flags])
     return code, json.loads(result.read_text())
 
 
@@ -235,16 +236,16 @@ def test_own_runs_replace_the_built_in_ledger(tmp_path, trained, capsys):
 def test_runs_that_hold_no_ledger_end_with_exit_2(tmp_path, capsys):
     (tmp_path / "mount").mkdir()
     flags = [f"--global-shared-data-dir={tmp_path}", f"--agent-data-mount-dir={tmp_path / 'mount'}"]
-    assert aggregation_task.prepare(FOLDER, [*flags, "--runs=absent"]) == 2
+    assert scripts.prepare(FOLDER, [*flags, "--runs=absent"]) == 2
     assert "--runs" in capsys.readouterr().err
-    assert aggregation_task.prepare(FOLDER, [*flags, "--runs=,"]) == 2
+    assert scripts.prepare(FOLDER, [*flags, "--runs=,"]) == 2
     assert "--runs: names nothing" in capsys.readouterr().err
 
 
 def test_a_bad_hidden_seed_ends_with_exit_2(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv(preparation.HIDDEN_SEED, "s3cret")
     flags = [f"--global-shared-data-dir={tmp_path}", f"--agent-data-mount-dir={tmp_path}"]
-    assert aggregation_task.evaluate_prepare(flags) == 2
+    assert scripts.evaluate_prepare(flags) == 2
     assert "must be a natural number" in capsys.readouterr().err
 
 
@@ -300,7 +301,7 @@ def test_data_of_another_profile_or_damaged_are_the_evaluators_fault(tmp_path, t
 
 def test_an_agent_measures_itself_where_it_has_the_seed(tmp_path, trained):
     own = prepared(tmp_path, "--self-reported")
-    value = aggregation_task.train_and_score("2A-M", "prefix", data_dir=own, cache_dir=tmp_path / "own")
+    value = scripts.train_and_score("2A-M", "prefix", data_dir=own, cache_dir=tmp_path / "own")
     assert value == pytest.approx(18 / 26)
     with pytest.raises(EvaluatorError, match="fitness=self_reported"):
-        aggregation_task.train_and_score("2A-M", "prefix", data_dir=prepared(tmp_path / "other"))
+        scripts.train_and_score("2A-M", "prefix", data_dir=prepared(tmp_path / "other"))

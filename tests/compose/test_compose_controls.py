@@ -18,7 +18,7 @@ from aira_jax.controls.trials import Exhausted, Method, Options, Region, Trial
 from aira_jax.patterns import Pattern, hamming, parse
 from aira_jax.proxies import fidelity
 from aira_jax.search import events, run, session
-from aira_jax.tasks import compose
+from aira_jax.tasks.compose import space as compose
 from aira_jax.tasks.evaluation import SubmissionError
 
 pytest.importorskip("sklearn", reason="Bayesian optimisation needs the extra `bo` (scikit-learn)")

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import run_logs
 
-from aira_jax.compose import aggregate, ledger, scaled_submission
+from aira_jax.compose import aggregate, ledger
 from aira_jax.patterns import parse
 from aira_jax.runs import ledgers
 from aira_jax.tasks import loader, mounts
+from aira_jax.tasks.aggregation import scaled_submission
 
 TASK = "ArchitectureAggregationMAD2PrimitivesAccuracy"
 FOLDER = loader.FOLDER / TASK

@@ -9,10 +9,10 @@ import jax
 import numpy as np
 import pytest
 
-from aira_jax.tasks import lra_space
+from aira_jax.tasks.lra import space
 from lra import designs
 
-VALUES = {switch.name: switch for switch in lra_space.SWITCHES}
+VALUES = {switch.name: switch for switch in space.SWITCHES}
 SIZES = {"vocab_size": 9, "num_classes": 3, "emb_dim": 8, "num_heads": 2, "num_layers": 1, "qkv_dim": 8, "mlp_dim": 8}
 CASES = [
     {"MIXER": "scan", "FFN": "gelu", "POOL": "max"},

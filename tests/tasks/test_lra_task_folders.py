@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 import yaml
 
-from aira_jax.tasks import loader, lra_submission, lra_task
+from aira_jax.tasks import loader
 from aira_jax.tasks.evaluation import SubmissionError
+from aira_jax.tasks.lra import scripts, submission
 from lra import designs, settings
 
 PAPER = {
@@ -36,8 +37,8 @@ ALL = {**PAPER, **OURS}
 
 
 def posed(name):
-    """The lra_task.Task that the scripts of a folder name."""
-    return lra_task.Task(ALL[name][0], loader.load(name).folder, configurable="Configurable" in name)
+    """The scripts.Task that the scripts of a folder name."""
+    return scripts.Task(ALL[name][0], loader.load(name).folder, configurable="Configurable" in name)
 
 
 def test_the_tasks_are_the_papers_six_and_two_of_our_own():
@@ -93,7 +94,7 @@ def test_the_example_in_the_description_is_valid(name, tmp_path):
     text = loader.load(name).description
     path = tmp_path / "model.py"
     path.write_text(text.split("```python\n")[1].split("```")[0])
-    assert lra_submission.check(posed(name), path, "paper").settings.max_length
+    assert submission.check(posed(name), path, "paper").settings.max_length
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -101,7 +102,7 @@ def test_the_gold_submission_is_the_published_design(name):
     task = loader.load(name)
     source = (task.folder / "gold_submission.py").read_text()
     assert source == designs.source(GOLD[name])
-    lra_submission.check(posed(name), task.folder / "gold_submission.py", "paper")
+    submission.check(posed(name), task.folder / "gold_submission.py", "paper")
 
 
 @pytest.mark.parametrize(
@@ -121,10 +122,10 @@ def test_a_submission_csv_may_name_the_file(tmp_path, text, problem):
     path = tmp_path / "submission.csv"
     path.write_text(text)
     if problem is None:
-        assert lra_submission.check(task, path, "smoke").path == tmp_path / "model.py"
+        assert submission.check(task, path, "smoke").path == tmp_path / "model.py"
     else:
         with pytest.raises(SubmissionError, match=problem):
-            lra_submission.check(task, path, "smoke")
+            submission.check(task, path, "smoke")
 
 
 CLASS = "class CustomEncoder:\n    pass\n"
@@ -144,7 +145,7 @@ def test_what_a_source_alone_tells_is_refused_with_its_class(tmp_path, source, f
     path = tmp_path / "model.py"
     path.write_bytes(source if isinstance(source, bytes) else source.encode())
     with pytest.raises(SubmissionError, match=words) as caught:
-        lra_submission.check(posed("LongContextReasoningLRAListOpsConfigurableAccuracy"), path, "smoke")
+        submission.check(posed("LongContextReasoningLRAListOpsConfigurableAccuracy"), path, "smoke")
     assert (caught.value.failure, caught.value.extra.get("kind")) == (failure, kind)
 
 
@@ -152,13 +153,13 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path):
     path = tmp_path / "model.py"
     path.write_bytes(f"\ufeffLR = 2e-3\n{CLASS}".encode())
     task = posed("LongContextReasoningLRAListOpsConfigurableAccuracy")
-    assert lra_submission.check(task, path, "paper").settings.learning_rate == 2e-3
+    assert submission.check(task, path, "paper").settings.learning_rate == 2e-3
 
 
 def test_settings_count_in_configurable_tasks_only(tmp_path, capsys):
     path = tmp_path / "model.py"
     path.write_text(f"LR = 2e-3\n{CLASS}")
-    fixed = lra_submission.check(posed("LongContextReasoningLRAListOpsAccuracy"), path, "paper")
-    chosen = lra_submission.check(posed("LongContextReasoningLRAListOpsConfigurableAccuracy"), path, "paper")
+    fixed = submission.check(posed("LongContextReasoningLRAListOpsAccuracy"), path, "paper")
+    chosen = submission.check(posed("LongContextReasoningLRAListOpsConfigurableAccuracy"), path, "paper")
     assert (fixed.settings.learning_rate, chosen.settings.learning_rate) == (1e-4, 2e-3)
     assert "ignored in this task, which fixes them: LR" in capsys.readouterr().err

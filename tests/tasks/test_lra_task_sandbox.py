@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from aira_jax.sandbox import make
-from aira_jax.tasks import loader, lra_data, lra_fit, lra_source, mounts
+from aira_jax.tasks import loader, mounts
 from aira_jax.tasks.evaluation import EvaluatorError, Split
+from aira_jax.tasks.lra import fit, raw_data, task_data
 
 LISTOPS = "LongContextReasoningLRAListOpsAccuracy"
 REPORT = "--result-file=evaluation_report.json"
@@ -20,7 +21,7 @@ def evaluate(tmp_path, name, source, *flags):
     """(exit code, evaluation_report.json, output) of evaluate.py in the profile smoke, in a folder of its own."""
     (tmp_path / "model.py").write_text(source)
     command = [sys.executable, str(loader.load(name).folder / "evaluate.py"), "--profile=smoke", *flags]
-    env = {key: value for key, value in mounts.script_environment().items() if key != lra_source.VARIABLE}
+    env = {key: value for key, value in mounts.script_environment().items() if key != raw_data.VARIABLE}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     return done.returncode, json.loads((tmp_path / "evaluation_report.json").read_text()), done.stdout + done.stderr
 
@@ -53,11 +54,11 @@ def isolated(tmp_path):
 def test_a_candidate_that_walks_the_file_system_finds_no_labels_and_no_test_rows(tmp_path):
     """It knows the paths of ./data, of the labels and of the raw folder, and reads what is there."""
     mounted, work = tmp_path / "mounted", tmp_path / "work"
-    whole = lra_data.make("listops", "smoke", 0, None, tmp_path / "whole")
+    whole = task_data.make("listops", "smoke", 0, None, tmp_path / "whole")
     mounted.mkdir()
     work.mkdir()
-    lra_data.write_agent(mounted, whole, profile="smoke")
-    lra_data.write_labels(mounted, whole, profile="smoke", split=Split.VALIDATION)
+    task_data.write_agent(mounted, whole, profile="smoke")
+    task_data.write_labels(mounted, whole, profile="smoke", split=Split.VALIDATION)
     (work / "data").mkdir()
     for path in mounted.iterdir():
         (work / "data" / path.name).symlink_to(path)
@@ -118,10 +119,10 @@ def test_the_starter_measures_itself_where_validation_rows_are_labelled(tmp_path
 
 
 def test_the_starter_cannot_measure_itself_without_labels(tmp_path):
-    lra_data.write_agent(tmp_path, lra_data.make("listops", "smoke", 0, None, tmp_path / "whole"), profile="smoke")
+    task_data.write_agent(tmp_path, task_data.make("listops", "smoke", 0, None, tmp_path / "whole"), profile="smoke")
     model = loader.load(LISTOPS).folder / "starter" / "model.py"
     with pytest.raises(EvaluatorError, match="fitness=self_reported"):
-        lra_fit.train_and_score("listops", model, data_dir=tmp_path)
+        fit.train_and_score("listops", model, data_dir=tmp_path)
 
 
 @pytest.mark.slow

@@ -9,8 +9,9 @@ import sys
 import numpy as np
 import pytest
 
-from aira_jax.tasks import evaluation, loader, lra_data, lra_task, mounts
+from aira_jax.tasks import evaluation, loader, mounts
 from aira_jax.tasks.evaluation import Split
+from aira_jax.tasks.lra import scripts, task_data
 from lra.data import listops
 
 NAME = "LongContextReasoningLRAListOpsAccuracy"
@@ -22,10 +23,10 @@ EXPLODING = 'raise RuntimeError("the score must not run this")\n\n\nclass Custom
 def prepared(tmp_path_factory):
     """./data of a trusted execution: both mounts of the validation split."""
     folder = tmp_path_factory.mktemp("score")
-    whole = lra_data.make("listops", "smoke", 0, None, folder / "whole")
+    whole = task_data.make("listops", "smoke", 0, None, folder / "whole")
     (folder / "data").mkdir()
-    lra_data.write_agent(folder / "data", whole, profile="smoke")
-    lra_data.write_labels(folder / "data", whole, profile="smoke", split=Split.VALIDATION)
+    task_data.write_agent(folder / "data", whole, profile="smoke")
+    task_data.write_labels(folder / "data", whole, profile="smoke", split=Split.VALIDATION)
     return folder / "data"
 
 
@@ -48,14 +49,14 @@ def score(prepared, product):
         "data-dir": prepared,
         "result-file": product.parent / "result.json",
     }
-    task = lra_task.Task("listops", loader.load(NAME).folder)
-    code = lra_task.evaluate(task, [f"--{name}={value}" for name, value in flags.items()])
+    task = scripts.Task("listops", loader.load(NAME).folder)
+    code = scripts.evaluate(task, [f"--{name}={value}" for name, value in flags.items()])
     return code, json.loads((product.parent / "result.json").read_text())
 
 
 def answers(prepared, right):
     """Logits that name the right class in the first `right` rows and a wrong one in all others."""
-    targets_N = lra_data.read_labels(prepared, profile="smoke", split=Split.VALIDATION).targets_N
+    targets_N = task_data.read_labels(prepared, profile="smoke", split=Split.VALIDATION).targets_N
     said_N = np.where(np.arange(len(targets_N)) < right, targets_N, (targets_N + 1) % listops.CLASSES)
     return np.eye(listops.CLASSES, dtype=np.float32)[said_N]
 

@@ -8,8 +8,9 @@ import pytest
 from aira_jax import llm as llms
 from aira_jax.llm import base, control
 from aira_jax.search import answers
-from aira_jax.tasks import loader, lra_space
-from aira_jax.tasks.lra_space import DesignSpace
+from aira_jax.tasks import loader
+from aira_jax.tasks.lra import space
+from aira_jax.tasks.lra.space import DesignSpace
 from lra import contract, globals
 
 SPACES = [
@@ -76,7 +77,7 @@ def test_a_source_without_switches_is_replaced_by_a_sample():
 
 def switched(**values):
     source = DesignSpace("text").designs[-1]
-    for switch in lra_space.SWITCHES:
+    for switch in space.SWITCHES:
         if switch.name in values:
             source = switch.put(source, values[switch.name])
     return source
@@ -92,8 +93,8 @@ def switched(**values):
     ],
 )
 def test_no_model_is_left_blind_to_order(values, name, expected):
-    source = lra_space._seeing(switched(**values))
-    assert next(s for s in lra_space.SWITCHES if s.name == name).value(source) == expected
+    source = space._seeing(switched(**values))
+    assert next(s for s in space.SWITCHES if s.name == name).value(source) == expected
 
 
 def test_the_canonical_form_ignores_comments_and_knows_no_broken_source():

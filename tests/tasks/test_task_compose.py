@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aira_jax import patterns
-from aira_jax.tasks.compose import SUBMISSION, PatternSpace
+from aira_jax.tasks.compose.space import SUBMISSION, PatternSpace
 from aira_jax.tasks.evaluation import SubmissionError
 
 TWO = PatternSpace(primitives=("A", "M"), example="5(2A-M)-A")

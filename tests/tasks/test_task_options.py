@@ -15,8 +15,9 @@ from aira_jax.controls import methods
 from aira_jax.controls.trials import Method, Options, Trial
 from aira_jax.layer_options import MAX_KINDS, OptionPattern
 from aira_jax.proxies import evaluator
-from aira_jax.tasks import compose_mad, loader, mounts
-from aira_jax.tasks.compose_options import OptionSpace
+from aira_jax.tasks import loader, mounts
+from aira_jax.tasks.compose import on_mad
+from aira_jax.tasks.compose.options import OptionSpace
 from aira_jax.tasks.evaluation import SubmissionError
 
 NAMES = {
@@ -125,7 +126,7 @@ def test_a_result_tells_the_parameters_of_the_layers_and_how_many_are_allowed(tm
     monkeypatch.setenv("AIRA_JAX_CACHE", str(tmp_path))
     (tmp_path / "submission.csv").write_text("architecture\n8(A[kv=2;norm=rms]-M)\n")
     flags = [f"--submission-file={tmp_path / 'submission.csv'}", f"--data-dir={tmp_path / 'absent'}", "--profile=smoke"]
-    assert compose_mad.evaluate(TWO, [*flags, f"--result-file={tmp_path / 'result.json'}"]) == 0
+    assert on_mad.evaluate(TWO, [*flags, f"--result-file={tmp_path / 'result.json'}"]) == 0
     extra = json.loads((tmp_path / "result.json").read_text())["extra"]
     allowed = 8 * (66_048 + 131_072 + 2 * 256)
     assert extra["layer_parameters_allowed"] == allowed

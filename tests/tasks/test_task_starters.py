@@ -6,13 +6,15 @@ import runpy
 import fake_training
 import pytest
 
-from aira_jax.compose import aggregation_task
-from aira_jax.tasks import compose_mad, compose_mix, ledger_source, loader, text_corpus
+from aira_jax.proxies import text_corpus
+from aira_jax.tasks import loader
+from aira_jax.tasks.aggregation import ledger_source, scripts
+from aira_jax.tasks.compose import on_mad, on_mix
 
 PREPARE = {
-    "ArchitectureAggregationMAD2PrimitivesAccuracy": aggregation_task.prepare,
-    "NeuralArchitectureSearchMix2PrimitivesRelativeError": compose_mix.prepare,
-    "NeuralArchitectureSearchMAD2PrimitivesOptionsAccuracy": lambda folder, flags: compose_mad.prepare(flags),
+    "ArchitectureAggregationMAD2PrimitivesAccuracy": scripts.prepare,
+    "NeuralArchitectureSearchMix2PrimitivesRelativeError": on_mix.prepare,
+    "NeuralArchitectureSearchMAD2PrimitivesOptionsAccuracy": lambda folder, flags: on_mad.prepare(flags),
 }
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aira_jax.proxies import text_fidelity
+from aira_jax.proxies import text_corpus, text_fidelity
 from aira_jax.proxies.result import ProxyResult, TaskScore, TaskStatus
-from aira_jax.tasks import compose_text, loader, preparation, text_corpus, text_data
-from aira_jax.tasks.compose import WIDTH_SCALING, PatternSpace
+from aira_jax.tasks import loader, preparation
+from aira_jax.tasks.compose import on_text, text_data
+from aira_jax.tasks.compose.space import WIDTH_SCALING, PatternSpace
 from aira_jax.tasks.evaluation import EvaluatorError, Split
 
 SPACE = PatternSpace(primitives=("A", "M"), example="5(2A-M)-A")
@@ -72,7 +73,7 @@ def stories(path, count=200):
 @pytest.mark.parametrize("kind", NAMES)
 def test_the_task_folders_say_what_they_are(kind):
     task = loader.load(NAMES[kind])
-    assert (task.metric, task.lower_is_better, task.corpus) == (compose_text.METRIC, True, kind)
+    assert (task.metric, task.lower_is_better, task.corpus) == (on_text.METRIC, True, kind)
     assert (task.sota, task.worst, task.cli, task.executes_candidate) == (None, None, 2, False)
     assert task.limits["score_s"] == 60 * 3600
     assert task.space.SPACE.primitives == ("A", "M")
@@ -83,7 +84,7 @@ def test_the_task_folders_say_what_they_are(kind):
 @pytest.mark.parametrize("kind", NAMES)
 def test_profiles_tell_what_the_presets_are(kind):
     profiles = loader.load(NAMES[kind]).profiles
-    assert tuple(profiles) == compose_text.PROFILES
+    assert tuple(profiles) == on_text.PROFILES
     for name, told in profiles.items():
         preset = text_fidelity.get(kind, name)
         assert told == {
@@ -234,7 +235,7 @@ def test_a_short_corpus_is_used_where_the_environment_says_so(tmp_path, monkeypa
     monkeypatch.setenv("AIRA_JAX_ALLOW_SHORT", "1")
     (tmp_path / "mount").mkdir()
     common = [f"--global-shared-data-dir={tmp_path}", f"--agent-data-mount-dir={tmp_path / 'mount'}", "--profile=cpu-s"]
-    assert compose_text.prepare("dclm", common) == 0
+    assert on_text.prepare("dclm", common) == 0
     assert "corpus: builtin" in capsys.readouterr().err
     corpus = json.loads((tmp_path / "mount" / "train" / "manifest.json").read_text())["corpus"]
     assert corpus["short"]
@@ -283,7 +284,7 @@ def run(tmp_path, text, *flags):
     (tmp_path / "submission.csv").write_text(text)
     result = tmp_path / "result.json"
     argv = [f"--submission-file={tmp_path / 'submission.csv'}", f"--result-file={result}", "--profile=smoke", *flags]
-    return compose_text.evaluate(SPACE, "babistories", argv), json.loads(result.read_text())
+    return on_text.evaluate(SPACE, "babistories", argv), json.loads(result.read_text())
 
 
 def test_evaluate_trains_on_the_mounted_windows_and_prints_the_loss(tmp_path, data_dir, trained, capsys):
@@ -351,7 +352,7 @@ def test_training_and_scoring_are_one_stage_and_a_missing_corpus_is_the_evaluato
 
 def test_an_agents_own_measurement_uses_the_validation_split(tmp_path, trained):
     text_data.write_agent(tmp_path, "babistories", self_reported=True, **MADE)
-    assert compose_text.train_and_score("8(A-M)", data_dir=tmp_path) == 1.25
+    assert on_text.train_and_score("8(A-M)", data_dir=tmp_path) == 1.25
     arguments = trained[0][0][1]
     assert arguments["split"] == "validation"
     assert len(arguments["datasets"]["babistories"].train) == 64

@@ -2,7 +2,7 @@
 
 import sys
 
-from aira_jax.compose import aggregation_task
+from aira_jax.tasks.aggregation import scripts
 
 if __name__ == "__main__":
-    sys.exit(aggregation_task.evaluate_prepare())
+    sys.exit(scripts.evaluate_prepare())

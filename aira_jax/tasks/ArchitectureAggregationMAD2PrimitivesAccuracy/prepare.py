@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from aira_jax.compose import aggregation_task
+from aira_jax.tasks.aggregation import scripts
 
 if __name__ == "__main__":
-    sys.exit(aggregation_task.prepare(Path(__file__).parent))
+    sys.exit(scripts.prepare(Path(__file__).parent))

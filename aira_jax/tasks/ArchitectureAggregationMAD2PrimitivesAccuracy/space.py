@@ -1,6 +1,6 @@
 """The candidates of this task: bases of A and M, and rules that bring them to the target."""
 
-from aira_jax.compose.scaled_submission import Space
+from aira_jax.tasks.aggregation.scaled_submission import Space
 
 _SPACE = Space()
 

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from aira_jax.tasks import lra_task
+from aira_jax.tasks.lra import scripts
 
 if __name__ == "__main__":
-    sys.exit(lra_task.evaluate_prepare(lra_task.Task("listops", Path(__file__).parent, configurable=True)))
+    sys.exit(scripts.evaluate_prepare(scripts.Task("listops", Path(__file__).parent, configurable=True)))

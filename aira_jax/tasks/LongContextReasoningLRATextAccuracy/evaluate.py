@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from aira_jax.tasks import lra_task
+from aira_jax.tasks.lra import scripts
 
 if __name__ == "__main__":
-    sys.exit(lra_task.evaluate(lra_task.Task("text", Path(__file__).parent)))
+    sys.exit(scripts.evaluate(scripts.Task("text", Path(__file__).parent)))

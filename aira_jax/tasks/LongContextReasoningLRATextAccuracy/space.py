@@ -1,6 +1,6 @@
 """The candidates that a search without a language model tries: designs of lra.designs and their variations."""
 
-from aira_jax.tasks.lra_space import DesignSpace
+from aira_jax.tasks.lra.space import DesignSpace
 
 DESIGNS = DesignSpace("text")
 

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from aira_jax.tasks import lra_task
+from aira_jax.tasks.lra import scripts
 
 if __name__ == "__main__":
-    sys.exit(lra_task.prepare(lra_task.Task("needle", Path(__file__).parent)))
+    sys.exit(scripts.prepare(scripts.Task("needle", Path(__file__).parent)))

@@ -4,7 +4,7 @@ import sys
 
 from space import SPACE
 
-from aira_jax.tasks import compose_text
+from aira_jax.tasks.compose import on_text
 
 if __name__ == "__main__":
-    sys.exit(compose_text.evaluate(SPACE, "babistories"))
+    sys.exit(on_text.evaluate(SPACE, "babistories"))

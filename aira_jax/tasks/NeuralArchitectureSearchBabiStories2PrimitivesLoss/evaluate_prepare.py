@@ -2,7 +2,7 @@
 
 import sys
 
-from aira_jax.tasks import compose_text
+from aira_jax.tasks.compose import on_text
 
 if __name__ == "__main__":
-    sys.exit(compose_text.evaluate_prepare("babistories"))
+    sys.exit(on_text.evaluate_prepare("babistories"))

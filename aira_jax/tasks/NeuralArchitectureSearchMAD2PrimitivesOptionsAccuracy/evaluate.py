@@ -4,7 +4,7 @@ import sys
 
 from space import SPACE
 
-from aira_jax.tasks import compose_mad
+from aira_jax.tasks.compose import on_mad
 
 if __name__ == "__main__":
-    sys.exit(compose_mad.evaluate(SPACE))
+    sys.exit(on_mad.evaluate(SPACE))

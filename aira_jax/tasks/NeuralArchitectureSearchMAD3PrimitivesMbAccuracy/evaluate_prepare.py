@@ -2,7 +2,7 @@
 
 import sys
 
-from aira_jax.tasks import compose_mad
+from aira_jax.tasks.compose import on_mad
 
 if __name__ == "__main__":
-    sys.exit(compose_mad.evaluate_prepare())
+    sys.exit(on_mad.evaluate_prepare())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from space import SPACE
 
-from aira_jax.tasks import compose_mix
+from aira_jax.tasks.compose import on_mix
 
 if __name__ == "__main__":
-    sys.exit(compose_mix.evaluate(SPACE, Path(__file__).parent))
+    sys.exit(on_mix.evaluate(SPACE, Path(__file__).parent))

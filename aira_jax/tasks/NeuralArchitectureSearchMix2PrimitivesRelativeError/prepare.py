@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from aira_jax.tasks import compose_mix
+from aira_jax.tasks.compose import on_mix
 
 if __name__ == "__main__":
-    sys.exit(compose_mix.prepare(Path(__file__).parent))
+    sys.exit(on_mix.prepare(Path(__file__).parent))

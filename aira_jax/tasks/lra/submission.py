@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from aira_jax.tasks import lra_source
 from aira_jax.tasks.evaluation import Failure, SubmissionError
+from aira_jax.tasks.lra import raw_data
 from lra import contract
 from lra import globals as lra_globals
 from lra import settings as lra_settings
@@ -17,7 +17,7 @@ from lra.settings import Settings
 
 MODEL = "model.py"
 COLUMN = "file"
-CORPORA = {task: kind for kind, task in lra_source.TASKS.items()}
+CORPORA = {task: kind for kind, task in raw_data.TASKS.items()}
 _MAX_BYTES = 2**20
 
 
@@ -33,9 +33,9 @@ class Task:
     def profiles(self) -> tuple[str, ...]:
         return tuple(profile for task, profile in lra_settings.PROFILES if task == self.name)
 
-    def source(self, raw: Path | None = None) -> lra_source.Choice | None:
+    def source(self, raw: Path | None = None) -> raw_data.Choice | None:
         """The raw data of the task, None where its rows are generated."""
-        return lra_source.choose(CORPORA[self.name], raw) if self.name in CORPORA else None
+        return raw_data.choose(CORPORA[self.name], raw) if self.name in CORPORA else None
 
 
 @dataclasses.dataclass(frozen=True)

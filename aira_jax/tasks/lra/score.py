@@ -9,20 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from aira_jax.tasks import evaluation, lra_data
+from aira_jax.tasks import evaluation
 from aira_jax.tasks.evaluation import Arguments, CandidateError, Failure, Score
-from aira_jax.tasks.lra_fit import FIT, PREDICTIONS
-from aira_jax.tasks.lra_submission import Candidate
+from aira_jax.tasks.lra import task_data
+from aira_jax.tasks.lra.fit import FIT, PREDICTIONS
+from aira_jax.tasks.lra.submission import Candidate
 
 
 def compared(arguments: Arguments, candidate: Candidate, data: Path, product: Path) -> Score:
     """Reads what a fit wrote, which nobody vouches for, and scores its answers."""
-    labels = lra_data.read_labels(data, profile=arguments.profile, split=arguments.split)
+    labels = task_data.read_labels(data, profile=arguments.profile, split=arguments.split)
     answers_N = _answers(product / PREDICTIONS, len(labels.targets_N), labels.classes)
     correct = int(np.sum(answers_N == labels.targets_N))
     facts = _believable(evaluation.read_result(product / FIT) or {})
     told = facts.pop("extra")
-    verdicts = lra_data.verdicts(correct, labels)
+    verdicts = task_data.verdicts(correct, labels)
     print("\n".join(f"{labels.label}, {arguments.split}: {line}" for line in verdicts.values()), file=sys.stderr)
     known = {
         "data": labels.label,

@@ -30,7 +30,7 @@ from aira_jax.controls import moves
 from aira_jax.core import choices
 from aira_jax.layer_options import OptionPattern
 from aira_jax.patterns import Pattern, PatternError
-from aira_jax.tasks.compose import LAYERS, SUBMISSION
+from aira_jax.tasks.compose.space import LAYERS, SUBMISSION
 from aira_jax.tasks.evaluation import SubmissionError
 
 COLUMNS = ("architecture", "scaling")

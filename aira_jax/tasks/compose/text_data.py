@@ -22,10 +22,10 @@ from aira_jax.proxies import corpora, mad, text_fidelity
 from aira_jax.proxies.corpora import documents, readers, windows
 from aira_jax.proxies.corpora.windows import Manifest, Short, TextDataset
 from aira_jax.proxies.mad import Rows
+from aira_jax.proxies.text_corpus import Choice
 from aira_jax.tasks import manifests
 from aira_jax.tasks.evaluation import EvaluatorError, Split, write_json
 from aira_jax.tasks.manifests import LABELS, MANIFEST
-from aira_jax.tasks.text_corpus import Choice
 
 FORMAT = 1
 WINDOWS, DOCUMENTS = "windows.npz", "documents.json"

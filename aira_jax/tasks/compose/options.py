@@ -7,7 +7,7 @@ from aira_jax import layer_options
 from aira_jax.controls import moves
 from aira_jax.controls.trials import Method, Options, Region
 from aira_jax.layer_options import MAX_KINDS, OPTIONS, OptionPattern
-from aira_jax.tasks.compose import PatternSpace
+from aira_jax.tasks.compose.space import PatternSpace
 
 METHODS = (Method.RANDOM, Method.MUTATE)
 _CHANGED = 0.5  # of the kinds of layers that a sample draws, so many have options

@@ -1,7 +1,7 @@
 """The scripts of the Long Range Arena tasks (and of recall and needle): prepare, label, evaluate.
 
-A candidate is a model.py. `check` reads it as text (lra_submission.py); `fit` trains it on the train rows in a sandbox
-and answers rows without labels (lra_fit.py); `score` compares the answers (lra_score.py). Imports no array library.
+A candidate is a model.py. `check` reads it as text (submission.py); `fit` trains it on the train rows in a sandbox
+and answers rows without labels (fit.py); `score` compares the answers (score.py). Imports no array library.
 """
 
 import contextlib
@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aira_jax.tasks import evaluation, fitting, lra_fit, lra_source, preparation
+from aira_jax.tasks import evaluation, fitting, preparation
 from aira_jax.tasks.evaluation import Arguments, EvaluatorError, Score, Stage
-from aira_jax.tasks.lra_submission import MODEL, Candidate, Task, check
+from aira_jax.tasks.lra import fit, raw_data
+from aira_jax.tasks.lra.submission import MODEL, Candidate, Task, check
 from aira_jax.tasks.manifests import MANIFEST
 
 if TYPE_CHECKING:
@@ -24,12 +25,13 @@ REPORT = "evaluation_report.json"
 
 
 def prepare(task: Task, argv: Sequence[str] | None = None) -> int:
-    """prepare.py: writes what the agent may see. Raw data are found as lra_source.py says."""
+    """prepare.py: writes what the agent may see. Raw data are found as raw_data.py says."""
     arguments = preparation.parse(argv, profiles=task.profiles)
-    from aira_jax.tasks import lra_data
+    from aira_jax.tasks.lra import task_data
 
     def write(dataset: "store.Dataset") -> None:
-        lra_data.write_agent(arguments.mount, dataset, profile=arguments.profile, self_reported=arguments.self_reported)
+        own = arguments.self_reported
+        task_data.write_agent(arguments.mount, dataset, profile=arguments.profile, self_reported=own)
 
     return _prepared(task, arguments, write)
 
@@ -37,11 +39,11 @@ def prepare(task: Task, argv: Sequence[str] | None = None) -> int:
 def evaluate_prepare(task: Task, argv: Sequence[str] | None = None) -> int:
     """evaluate_prepare.py: writes the rows of one split that are scored, and their labels for the evaluator only."""
     arguments = preparation.parse(argv, profiles=task.profiles)
-    from aira_jax.tasks import lra_data
+    from aira_jax.tasks.lra import task_data
 
     def write(dataset: "store.Dataset") -> None:
         _refuse_agent_mount(arguments.mount)
-        lra_data.write_labels(arguments.mount, dataset, profile=arguments.profile, split=arguments.split)
+        task_data.write_labels(arguments.mount, dataset, profile=arguments.profile, split=arguments.split)
         preparation.copy_submission(arguments, MODEL)
 
     return _prepared(task, arguments, write)
@@ -61,7 +63,7 @@ def evaluate(task: Task, argv: Sequence[str] | None = None) -> int:
         submission=MODEL,
         profiles=task.profiles,
         check=lambda path: check(task, path, arguments.profile),
-        fit=lambda arguments, candidate: lra_fit.fit(task, arguments, candidate),
+        fit=lambda arguments, candidate: fit.fit(task, arguments, candidate),
         score=lambda arguments, candidate: _score(task, arguments, candidate),
         argv=argv,
     )
@@ -82,14 +84,14 @@ def _prepared(task: Task, arguments: preparation.Arguments, write: Callable[["st
 @contextlib.contextmanager
 def _dataset(task: Task, profile: str, raw: Path | None) -> Iterator["store.Dataset"]:
     """The whole data set, in a folder that is removed afterwards."""
-    from aira_jax.tasks import lra_data
+    from aira_jax.tasks.lra import task_data
 
     choice = task.source(raw)
-    if choice is not None and not choice.files and profile in lra_source.STAND_IN_PROFILES:
-        print(f"{lra_source.VARIABLE} names no data: {choice.description} stand in", file=sys.stderr)
+    if choice is not None and not choice.files and profile in raw_data.STAND_IN_PROFILES:
+        print(f"{raw_data.VARIABLE} names no data: {choice.description} stand in", file=sys.stderr)
     with fitting.private("lra-data-") as folder:
         seed = preparation.data_seed(PUBLIC_SEED)
-        yield lra_data.make(task.name, profile, seed, choice, folder / "data")
+        yield task_data.make(task.name, profile, seed, choice, folder / "data")
 
 
 def _refuse_agent_mount(mount: Path) -> None:
@@ -108,15 +110,15 @@ def _keep_apart(mount: Path, source: Path) -> None:
 
 def _score(task: Task, arguments: Arguments, candidate: Candidate) -> Score:
     """The accuracy of the answers; stage all lets a sandbox give them first."""
-    from aira_jax.tasks import lra_score
+    from aira_jax.tasks.lra import score
 
     if arguments.stage is Stage.SCORE:
-        return lra_score.compared(arguments, candidate, arguments.data_dir, arguments.workdir)
+        return score.compared(arguments, candidate, arguments.data_dir, arguments.workdir)
     with (
         _mounted(task, arguments) as data,
         fitting.fitted(_fit(task, arguments, candidate, data), arguments) as product,
     ):
-        return lra_score.compared(arguments, candidate, data, product)
+        return score.compared(arguments, candidate, data, product)
 
 
 def _fit(task: Task, arguments: Arguments, candidate: Candidate, data: Path) -> fitting.Fit:
@@ -150,13 +152,13 @@ def _mounted(task: Task, arguments: Arguments) -> Iterator[Path]:
     if arguments.data_dir.exists() and not _is_store(arguments):
         yield arguments.data_dir
         return
-    from aira_jax.tasks import lra_data
+    from aira_jax.tasks.lra import task_data
 
     with fitting.private("lra-mount-") as folder:
         try:
             with _whole(task, arguments) as dataset:
-                lra_data.write_agent(folder, dataset, profile=arguments.profile)
-                lra_data.write_labels(folder, dataset, profile=arguments.profile, split=arguments.split)
+                task_data.write_agent(folder, dataset, profile=arguments.profile)
+                task_data.write_labels(folder, dataset, profile=arguments.profile, split=arguments.split)
         except ValueError as error:
             raise EvaluatorError(str(error)) from error
         yield folder

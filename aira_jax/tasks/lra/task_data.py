@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from aira_jax.tasks import lra_source, lra_standin, manifests
+from aira_jax.tasks import manifests
 from aira_jax.tasks.evaluation import EvaluatorError, Split, write_json
+from aira_jax.tasks.lra import raw_data, stand_in
 from aira_jax.tasks.manifests import LABELS, MANIFEST
 from lra import diagnostics
 from lra import settings as lra_settings
@@ -46,7 +47,7 @@ class Labels:
     baselines: Mapping[str, float]
 
 
-def make(task: str, profile: str, seed: int, choice: lra_source.Choice | None, out: Path) -> store.Dataset:
+def make(task: str, profile: str, seed: int, choice: raw_data.Choice | None, out: Path) -> store.Dataset:
     """The whole data set of a profile, made in `out` or, if the raw data are one already, opened where it lies.
 
     Raises ValueError, for example where a profile needs real data and there are none.
@@ -64,8 +65,8 @@ def make(task: str, profile: str, seed: int, choice: lra_source.Choice | None, o
     if choice.files:
         return build.make(build.Request(task=build.Task(task), **flags, **choice.flags), out)
     with tempfile.TemporaryDirectory() as raw:
-        build.make(build.Request(task=build.Task(task), **flags, **lra_standin.write(choice.kind, Path(raw))), out)
-    writer.relabel(out, label=lra_standin.LABELS[choice.kind], surrogate=True, source=lra_source.BUILTIN)
+        build.make(build.Request(task=build.Task(task), **flags, **stand_in.write(choice.kind, Path(raw))), out)
+    writer.relabel(out, label=stand_in.LABELS[choice.kind], surrogate=True, source=raw_data.BUILTIN)
     return store.open(out, task)
 
 

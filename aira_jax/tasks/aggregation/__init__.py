@@ -1,0 +1,1 @@
+"""The aggregation task: from a ledger of small searches to one larger pattern."""
