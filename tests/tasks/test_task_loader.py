@@ -111,7 +111,7 @@ def test_broken_yaml_is_named(tmp_path):
         (("logging_info", "name"), "Other", "must be the name of the folder"),
         (("logging_info", "dataset"), "Other", "they spell GuessingOtherAccuracy"),
         (("logging_info", "optimal_score"), float("nan"), "optimal_score must be a number or null"),
-        (("aira_jax", "cli"), 3, "aira_jax.core.cli must be 1 or 2, found 3"),
+        (("aira_jax", "cli"), 3, "aira_jax.cli must be 1 or 2, found 3"),
         (("aira_jax", "limits"), {"fit_s": 1}, "aira_jax.limits must be positive numbers"),
         (("aira_jax", "profiles"), {}, "aira_jax.profiles must be a mapping"),
         (("aira_jax", "corpus"), "dclm+pages", "aira_jax.corpus must be one of babistories, dclm.* joined by"),
