@@ -236,7 +236,7 @@ def check_same(
 
     Raises ValueError listing every key that may not change, with both values.
     """
-    if tree.run["task_sha"] != task.sha:
+    if tree.run["task_sha"] not in (task.sha, *task.older_shas):
         raise ValueError(
             f"task {task.name} has changed since this run began ({tree.run['task_sha'][:10]} is now {task.sha[:10]}), "
             "so its scores would not compare; restore the task or choose another --workdir"

@@ -9,8 +9,9 @@ A folder keeps the AIRS-Bench format; see schema.py for the keys of its metadata
 import functools
 import hashlib
 import importlib.util
+import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -37,6 +38,7 @@ __all__ = [
 
 FOLDER = Path(__file__).parent
 PACKAGE = FOLDER.parent
+_EXAMPLES = ("broken", "failing", "gold_submission")
 _MAKERS = (".csv", ".py", ".yaml")  # of a task's data, by the end of their names
 
 
@@ -48,7 +50,9 @@ class UnknownTask(ValueError):
 class Task:
     """A task as its folder describes it.
 
-    `sha` covers all files of the folder. `optimum`, `sota` and `worst` are None where no finite value exists.
+    `sha` covers what a candidate or a score can see: all files of the folder but its examples (broken/, failing/,
+    gold_submission*), and the metadata without the key `modules`. `older_shas` are those of versions that mean the
+    same, so that runs begun on them go on: older.json names them for exactly this `sha`. `optimum`, `sota` and `worst` are None where no finite value exists.
     `artifact` is the file that a candidate hands in, `editable` are globs of the files it may have, `starter` holds
     the files of a draft that starts from something. `executes_candidate` is false where the artifact is data. An
     `exclusive` task depends on the clock. `entry` is the script with which a candidate measures itself. `corpus` names
@@ -58,6 +62,7 @@ class Task:
     name: str
     folder: Path
     sha: str
+    older_shas: tuple[str, ...]
     metric: str
     lower_is_better: bool
     optimum: float | None
@@ -132,10 +137,12 @@ def load_folder(folder: Path) -> Task:
         raise ValueError(f"{path}: not valid YAML ({error})") from error
     schema.validate(metadata, folder.name, source=str(path))
     info, extension = metadata["logging_info"], {**_upstream(metadata), **metadata.get("aira_jax", {})}
+    sha = _sha(folder, metadata)
     return Task(
         name=folder.name,
         folder=folder,
-        sha=_digest({str(path.relative_to(folder)): path.read_bytes() for path in _files(folder)}),
+        sha=sha,
+        older_shas=tuple(_older().get(sha, ())),
         metric=info["metric"],
         lower_is_better=metadata["metric_lower_is_better"],
         optimum=_finite(info.get("optimal_score")),
@@ -179,9 +186,25 @@ def _upstream(metadata: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _sha(folder: Path, metadata: Mapping[str, Any]) -> str:
+    extension = {key: value for key, value in metadata.get("aira_jax", {}).items() if key != "modules"}
+    told = json.dumps({**metadata, "aira_jax": extension}, sort_keys=True, default=str)
+    contents = {str(path.relative_to(folder)): path.read_bytes() for path in _files(folder)}
+    return _digest(contents | {"metadata.yaml": told.encode()})
+
+
+@functools.cache
+def _older() -> Mapping[str, Sequence[str]]:
+    """From the hash of a folder to those of its earlier versions whose scores compare with its own."""
+    return json.loads((FOLDER / "older.json").read_text(encoding="utf-8"))
+
+
 def _files(folder: Path) -> Iterator[Path]:
-    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return (path for path in found if "__pycache__" not in path.parts)
+    """All but examples and what Python leaves behind."""
+    for path in sorted(folder.rglob("*")):
+        first = path.relative_to(folder).parts[0]
+        if path.is_file() and "__pycache__" not in path.parts and not first.startswith(_EXAMPLES):
+            yield path
 
 
 def _digest(contents: Mapping[str, bytes]) -> str:

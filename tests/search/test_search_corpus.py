@@ -25,3 +25,11 @@ def test_another_corpus_is_refused_with_both_names():
 def test_the_same_corpus_and_tasks_without_one_go_on():
     assert check("own.jsonl (12)", "own.jsonl (12)") == {}
     assert check(None, None, loader.load("NeuralArchitectureSearchMAD2PrimitivesAccuracy")) == {}
+
+
+def test_a_run_on_an_older_version_of_its_task_that_means_the_same_goes_on():
+    run = types.SimpleNamespace(run={"task_sha": TASK.older_shas[0]})
+    assert check_same(RECORDS, run, {"seed": 0}, TASK) == {}
+    run.run["task_sha"] = "0" * 64
+    with pytest.raises(ValueError, match="has changed since this run began"):
+        check_same(RECORDS, run, {"seed": 0}, TASK)

@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -70,11 +71,30 @@ def test_importing_the_loader_imports_no_array_library():
     assert not {"jax", "flax", "numpy"} & set(shown.stdout.split())
 
 
-def test_the_folder_hash_covers_every_file(tmp_path):
+@pytest.mark.parametrize("file", ["starter/submission.csv", "project_description.md", "evaluate.py"])
+def test_the_folder_hash_covers_what_a_candidate_or_a_score_sees(tmp_path, file):
     folder = toy_task.make(tmp_path)
     before = loader.load_folder(folder).sha
-    (folder / "starter" / "submission.csv").write_text("0.6")
+    (folder / file).write_text((folder / file).read_text() + "\n# 0.6")
     assert loader.load_folder(folder).sha != before
+
+
+def test_the_folder_hash_leaves_out_examples_and_the_list_of_modules(tmp_path):
+    before = loader.load_folder(toy_task.make(tmp_path / "a")).sha
+    metadata = copy.deepcopy(toy_task.METADATA)
+    metadata["aira_jax"]["modules"] = ["aira_jax.proxies.mad"]
+    folder = toy_task.make(tmp_path / "b", metadata=metadata)
+    (folder / "broken" / "words.csv").write_text("quarter")
+    assert loader.load_folder(folder).sha == before
+
+
+def test_older_versions_of_a_task_are_named_for_its_present_one_and_no_other(tmp_path):
+    tasks = [loader.load(name) for name in loader.names()]
+    assert all(task.older_shas for task in tasks), "renew aira_jax/tasks/older.json, or drop what no longer compares"
+    changed = tmp_path / TWO
+    shutil.copytree(loader.load(TWO).folder, changed)
+    (changed / "project_description.md").write_text(loader.load(TWO).description + "\nMore.")
+    assert loader.load_folder(changed).older_shas == ()
 
 
 def test_a_folder_without_our_block_is_an_upstream_task(tmp_path):
