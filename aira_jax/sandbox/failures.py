@@ -6,28 +6,9 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
+from aira_jax.core.failures import OF_THE_PROGRAM, Failure
 from aira_jax.sandbox.base import Execution, Status
 from aira_jax.sandbox.syntax import syntax_error
-
-
-class FailureClass(enum.StrEnum):
-    """The first eight describe the candidate's program; the last four are found by the harness around it."""
-
-    TIMEOUT = "timeout"
-    OOM = "oom"
-    SYNTAX = "syntax"
-    IMPORT = "import"
-    INTERFACE = "interface"
-    SHAPE = "shape"
-    NAN = "nan"
-    EXIT = "exit"
-    PARSE = "parse"
-    LLM = "llm"
-    TAMPER = "tamper"
-    INFRA = "infra"
-
-
-OF_THE_PROGRAM = tuple(FailureClass)[:8]
 
 
 class Program(enum.Enum):
@@ -77,7 +58,7 @@ def classify(
     program: Program = Program.FIT,
     artifact_missing: bool = False,
     data: tuple[str, ...] = ("data",),
-) -> FailureClass | None:
+) -> Failure | None:
     """The class of a failed execution, None of a good one.
 
     `result` is the evaluator's result file; the `failure_class` in it wins over everything but tampering. Code that is
@@ -87,41 +68,41 @@ def classify(
     read-only targets in the work directory. A lost or cancelled execution is `infra`: nobody's fault but ours.
     """
     if execution.tampered or _died_writing(execution, data):
-        return FailureClass.TAMPER
+        return Failure.TAMPER
     named = (result or {}).get("failure_class")
     if named in OF_THE_PROGRAM:
-        return FailureClass(named)
+        return Failure(named)
     if named is not None and program is Program.TRUSTED:
-        return FailureClass.INFRA
+        return Failure.INFRA
     if execution.status is Status.LOST or execution.killed_for == "cancelled":
-        return FailureClass.INFRA
+        return Failure.INFRA
     if execution.status is Status.OK:
         if artifact_missing:
-            return FailureClass.INTERFACE
-        return FailureClass.NAN if _not_finite((result or {}).get("value")) else None
+            return Failure.INTERFACE
+        return Failure.NAN if _not_finite((result or {}).get("value")) else None
     if execution.killed_for in ("wall", "cpu"):
-        return FailureClass.TIMEOUT
+        return Failure.TIMEOUT
     if execution.killed_for == "memory" or _OUT_OF_MEMORY.search(execution.output):
-        return FailureClass.OOM
+        return Failure.OOM
     if program is Program.TRUSTED and execution.exit_code == EXIT_DEFECT:
-        return FailureClass.INFRA
+        return Failure.INFRA
     return _by_text(execution, files or {}, program)
 
 
-def _by_text(execution: Execution, files: Mapping[str, str], program: Program) -> FailureClass:
+def _by_text(execution: Execution, files: Mapping[str, str], program: Program) -> Failure:
     name, text = final_exception(execution.output) or ("", "")
     if name in _SYNTAX_NAMES or syntax_error(files):
-        return FailureClass.SYNTAX
+        return Failure.SYNTAX
     if name in _IMPORT_NAMES:
-        return FailureClass.IMPORT
+        return Failure.IMPORT
     invalid = program is not Program.CANDIDATE and execution.exit_code == EXIT_INVALID
     if invalid or _breaks_interface(name, text, files):
-        return FailureClass.INTERFACE
+        return Failure.INTERFACE
     if name in ("TypeError", "ValueError") and _SHAPE.search(text):
-        return FailureClass.SHAPE
+        return Failure.SHAPE
     if name == "FloatingPointError":
-        return FailureClass.NAN
-    return FailureClass.EXIT
+        return Failure.NAN
+    return Failure.EXIT
 
 
 def _breaks_interface(name: str, text: str, files: Mapping[str, str]) -> bool:

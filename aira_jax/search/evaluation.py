@@ -8,8 +8,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from aira_jax.core.failures import Failure
 from aira_jax.sandbox.base import Mount
-from aira_jax.sandbox.failures import FailureClass, Program
+from aira_jax.sandbox.failures import Program
 from aira_jax.search.events import Record
 from aira_jax.search.executions import PREDICTIONS, RESULT_FILE, Executor, Phase, Slot, is_infra, was_conclusive
 from aira_jax.search.operators import Analysis, Fitness
@@ -254,9 +255,7 @@ class Measurement:
             return failure(self.last)
         values = [(end["result"] or {}).get("value") for end in self.ends if end["phase"] == "score_validation"]
         if not values or not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
-            return Outcome(
-                NodeStatus.BUGGY, failure_class=FailureClass.NAN, message="the evaluator gave no finite value"
-            )
+            return Outcome(NodeStatus.BUGGY, failure_class=Failure.NAN, message="the evaluator gave no finite value")
         return Outcome(NodeStatus.GOOD, statistics.fmean(values), Fitness.EVALUATOR)
 
     def judged(self, analysis: Analysis) -> Outcome:
@@ -264,17 +263,17 @@ class Measurement:
         if self.last["status"] != "ok" or self.last["failure_class"]:
             return failure(self.last)
         if analysis.is_bug or analysis.metric is None or not math.isfinite(analysis.metric):
-            return Outcome(NodeStatus.BUGGY, failure_class=FailureClass.INTERFACE, message=analysis.summary)
+            return Outcome(NodeStatus.BUGGY, failure_class=Failure.INTERFACE, message=analysis.summary)
         return Outcome(NodeStatus.GOOD, float(analysis.metric), Fitness.SELF_REPORTED)
 
 
 def failure(end: Record) -> Outcome:
     """What a failed execution means for its node. The candidate is not blamed for tampering's or the harness's ends."""
-    blameless = end["failure_class"] in (FailureClass.INFRA, FailureClass.TAMPER)
+    blameless = end["failure_class"] in (Failure.INFRA, Failure.TAMPER)
     status = NodeStatus.FAILED if blameless else NodeStatus.BUGGY
     told = (end["result"] or {}).get("message")  # candidate code may have written it: any JSON value
     message = told if told and isinstance(told, str) else ending(end)
-    return Outcome(status, failure_class=end["failure_class"] or FailureClass.EXIT, message=message)
+    return Outcome(status, failure_class=end["failure_class"] or Failure.EXIT, message=message)
 
 
 def ending(end: Record) -> str:

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from aira_jax.core.failures import Failure
 from aira_jax.sandbox.base import GIB, Execution, Job, Limits, Mount, Sandbox, Status
-from aira_jax.sandbox.failures import FailureClass, Program, classify
+from aira_jax.sandbox.failures import Program, classify
 from aira_jax.search.budget import Budget
 from aira_jax.search.events import Kind, Record, WriteFailed
 from aira_jax.search.journal import Cancelled, Control, Journal, StopSearch
@@ -357,4 +358,4 @@ def was_conclusive(end: Record) -> bool:
 
 def is_infra(end: Record) -> bool:
     """Whether the evaluator itself was at fault."""
-    return end["failure_class"] == FailureClass.INFRA
+    return end["failure_class"] == Failure.INFRA

@@ -5,9 +5,9 @@ import traceback
 from collections.abc import Hashable
 from typing import Any
 
+from aira_jax.core.failures import Failure
 from aira_jax.core.rng import Stream, generator
 from aira_jax.llm.base import Operator
-from aira_jax.sandbox.failures import FailureClass
 from aira_jax.search import policies
 from aira_jax.search.budget import Budget
 from aira_jax.search.crew import Crew
@@ -21,7 +21,7 @@ from aira_jax.search.tree import Action, Node, NodeStatus, Progress, Tree
 from aira_jax.search.workshop import Workshop
 
 FAILURES_IN_A_ROW = 5
-NOT_THE_CANDIDATES = (FailureClass.LLM, FailureClass.INFRA)
+NOT_THE_CANDIDATES = (Failure.LLM, Failure.INFRA)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Loop:
         since = [view.nodes[id] for id in view.commits if id >= view.stopped_at]
         last = since[-FAILURES_IN_A_ROW:]
         if len(last) == FAILURES_IN_A_ROW and all(node.failure_class in NOT_THE_CANDIDATES for node in last):
-            where = "in the LLM call" if last[-1].failure_class == FailureClass.LLM else "in the harness"
+            where = "in the LLM call" if last[-1].failure_class == Failure.LLM else "in the harness"
             self._end = Stopped("error", f"{len(last)} nodes in a row failed {where}: {last[-1].message}")
         return self._end is not None
 
@@ -171,7 +171,7 @@ class Loop:
             text = "".join(traceback.format_exception(result))
             self._journal.append(Kind.WARNING, node=node, code="defect", text=text)
             message = f"the harness failed on this node: {type(result).__name__}: {result}"
-            self._ready[node] = Outcome(NodeStatus.FAILED, failure_class=FailureClass.INFRA, message=message)
+            self._ready[node] = Outcome(NodeStatus.FAILED, failure_class=Failure.INFRA, message=message)
 
     def _commit(self) -> None:
         for node in sorted(self._ready):

@@ -9,9 +9,9 @@ import functools
 import re
 from collections.abc import Mapping, Sequence
 
+from aira_jax.core.failures import Failure
 from aira_jax.llm.base import ErrorKind, Operator, Request
 from aira_jax.sandbox import tripwires
-from aira_jax.sandbox.failures import FailureClass
 from aira_jax.search import answers, operators
 from aira_jax.search.calls import Calls
 from aira_jax.search.evaluation import Measurement, Outcome, Recorded, duplicate
@@ -51,7 +51,7 @@ class Step:
         self._log_candidate(proposal, twin)
         if proposal.syntax_error:
             return self._concluded(
-                Outcome(NodeStatus.BUGGY, None, None, FailureClass.SYNTAX, proposal.syntax_error), proposal
+                Outcome(NodeStatus.BUGGY, None, None, Failure.SYNTAX, proposal.syntax_error), proposal
             )
         if twin is not None and self.shop.dedupe is Dedupe.REUSE:
             message = f"the same candidate as node {twin.id}, whose result is reused"
@@ -93,7 +93,7 @@ class Step:
                 brief = dataclasses.replace(brief, memory=brief.memory.halved())
                 continue
             if error:
-                return Failed(FailureClass.LLM, error["message"])
+                return Failed(Failure.LLM, error["message"])
             tries += 1
             try:
                 candidate = answers.parse(
@@ -107,7 +107,7 @@ class Step:
                 return candidate
             except answers.AnswerError as problem:
                 errors.append(str(problem))
-        return Failed(FailureClass.PARSE, errors[-1])
+        return Failed(Failure.PARSE, errors[-1])
 
     def _refuse_twin(self, candidate: answers.Candidate) -> None:
         twin = self._twin(candidate.files) if self.shop.dedupe is Dedupe.REJECT else None

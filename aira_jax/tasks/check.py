@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aira_jax.sandbox.failures import OF_THE_PROGRAM
+from aira_jax.core.failures import OF_THE_PROGRAM
 from aira_jax.tasks import loader, mounts
 from aira_jax.tasks.evaluation import RESULT_BLOCK, Exit, Split
 

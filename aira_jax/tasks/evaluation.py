@@ -12,12 +12,14 @@ import math
 import os
 import re
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from aira_jax.core.failures import Failure
+from aira_jax.core.files import write_json
 
 MARKER = "--- EVALUATION RESULT ---"
 RESULT_BYTES = 4 * 2**20
@@ -44,20 +46,6 @@ class Exit(enum.IntEnum):
     DEFECT = 1  # of the evaluator or its data, never the candidate's
     INVALID = 2
     FAILED = 3  # the candidate, while it trained
-
-
-class Failure(enum.StrEnum):
-    """What an evaluator can know about a failure; EXIT is a candidate's failure of no other class."""
-
-    TIMEOUT = "timeout"
-    OOM = "oom"
-    SYNTAX = "syntax"
-    IMPORT = "import"
-    INTERFACE = "interface"
-    SHAPE = "shape"
-    NAN = "nan"
-    EXIT = "exit"
-    INFRA = "infra"
 
 
 class SubmissionError(ValueError):
@@ -285,28 +273,3 @@ def printed_value(output: str, metric: str) -> float | None:
         return float(value) if math.isfinite(value) else None
     except (IndexError, KeyError, TypeError, ValueError, OverflowError):
         return None
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes JSON in one step; a number that JSON cannot hold becomes null."""
-    text = json.dumps(finite(content), indent=1, allow_nan=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def finite(value: Any) -> Any:
-    """`value` with every infinite or undefined number replaced by None."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(item) for item in value]
-    return value

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from aira_jax import sandbox
+from aira_jax.core.failures import OF_THE_PROGRAM, Failure
 from aira_jax.sandbox.base import GIB, Execution, Job, Limits, Mount, Status
-from aira_jax.sandbox.failures import FailureClass, Program, classify
+from aira_jax.sandbox.failures import Program, classify
 from aira_jax.tasks import evaluation
-from aira_jax.tasks.evaluation import Arguments, CandidateError, EvaluatorError, Failure
+from aira_jax.tasks.evaluation import Arguments, CandidateError, EvaluatorError
 from aira_jax.tasks.mounts import PACKAGE_ROOT
 
 PRODUCT = "predictions"  # in the work directory of a fit: what the score reads
@@ -123,9 +124,9 @@ def _blame(execution: Execution, result: Mapping[str, Any] | None, fit: Fit, pro
         return
     told = (result or {}).get("message")
     message = told if told and isinstance(told, str) else _last_words(execution)
-    if failure is FailureClass.INFRA:
+    if failure is Failure.INFRA:
         raise EvaluatorError(f"the fit was lost: {message}")
-    known = Failure(failure) if failure in set(Failure) else Failure.EXIT
+    known = failure if failure in OF_THE_PROGRAM else Failure.EXIT
     extra = (result or {}).get("extra")
     raise CandidateError(known, message, extra if isinstance(extra, dict) else None)
 

@@ -52,11 +52,13 @@ class Task:
 
     `sha` covers what a candidate or a score can see: all files of the folder but its examples (broken/, failing/,
     gold_submission*), and the metadata without the key `modules`. `older_shas` are those of versions that mean the
-    same, so that runs begun on them go on: older.json names them for exactly this `sha`. `optimum`, `sota` and `worst` are None where no finite value exists.
-    `artifact` is the file that a candidate hands in, `editable` are globs of the files it may have, `starter` holds
-    the files of a draft that starts from something. `executes_candidate` is false where the artifact is data. An
-    `exclusive` task depends on the clock. `entry` is the script with which a candidate measures itself. `corpus` names
-    the raw data from which its own are made (sources.py). `limits` has check_s, fit_s, score_s (seconds) and memory_gb.
+    same, so that runs begun on them go on: older.json names them for exactly this `sha`.
+
+    `optimum`, `sota` and `worst` are None where no finite value exists. `artifact` is the file that a candidate hands
+    in, `editable` are globs of the files it may have, `starter` holds the files of a draft that starts from something.
+    `executes_candidate` is false where the artifact is data. An `exclusive` task depends on the clock. `entry` is the
+    script with which a candidate measures itself. `corpus` names the raw data from which its own are made
+    (sources.py). `limits` has check_s, fit_s, score_s (seconds) and memory_gb.
     """
 
     name: str

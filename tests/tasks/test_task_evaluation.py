@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from aira_jax.core.failures import Failure
+from aira_jax.core.files import write_json
 from aira_jax.tasks import evaluation, mounts
-from aira_jax.tasks.evaluation import CandidateError, EvaluatorError, Failure, Score, SubmissionError
+from aira_jax.tasks.evaluation import CandidateError, EvaluatorError, Score, SubmissionError
 
 UPSTREAM = re.compile(r"--- EVALUATION RESULT ---\s*(\{[\s\S]*?\})")
 
@@ -201,5 +203,5 @@ def test_the_result_file_is_written_in_one_step(tmp_path):
 
 
 def test_the_result_file_may_lie_in_a_new_folder(tmp_path):
-    evaluation.write_json(tmp_path / "a" / "b.json", {"x": -math.inf, "y": (1, {"z": math.nan})})
+    write_json(tmp_path / "a" / "b.json", {"x": -math.inf, "y": (1, {"z": math.nan})})
     assert json.loads((tmp_path / "a" / "b.json").read_text()) == {"x": None, "y": [1, {"z": None}]}

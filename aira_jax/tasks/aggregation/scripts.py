@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aira_jax import patterns
+from aira_jax.core.files import write_json
 from aira_jax.patterns import Pattern
 from aira_jax.proxies import fidelity
 from aira_jax.tasks import evaluation, manifests, preparation
@@ -31,7 +32,7 @@ from aira_jax.tasks.aggregation import ledger_source, scaled_submission
 from aira_jax.tasks.aggregation.scaled_submission import TARGET, Scaling, Submission
 from aira_jax.tasks.compose import on_mad, scoring
 from aira_jax.tasks.compose.space import SUBMISSION, require_one_stage
-from aira_jax.tasks.evaluation import Arguments, EvaluatorError, Score, Split, write_json
+from aira_jax.tasks.evaluation import Arguments, EvaluatorError, Score, Split
 from aira_jax.tasks.manifests import LABELS, MANIFEST
 
 if TYPE_CHECKING:

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from aira_jax.core.files import write_json
 from aira_jax.proxies import fidelity, mad
 from aira_jax.tasks import manifests
-from aira_jax.tasks.evaluation import EvaluatorError, Split, write_json
+from aira_jax.tasks.evaluation import EvaluatorError, Split
 from aira_jax.tasks.manifests import LABELS, MANIFEST
 
 FORMAT = 1

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from aira_jax.tasks.evaluation import CandidateError, Failure, Score
+from aira_jax.core.failures import Failure
+from aira_jax.tasks.evaluation import CandidateError, Score
 
 if TYPE_CHECKING:
     from aira_jax.proxies.result import ProxyResult

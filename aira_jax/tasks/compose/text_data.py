@@ -18,13 +18,14 @@ from typing import Any
 
 import numpy as np
 
+from aira_jax.core.files import write_json
 from aira_jax.proxies import corpora, mad, text_fidelity
 from aira_jax.proxies.corpora import documents, readers, windows
 from aira_jax.proxies.corpora.windows import Manifest, Short, TextDataset
 from aira_jax.proxies.mad import Rows
 from aira_jax.proxies.text_corpus import Choice
 from aira_jax.tasks import manifests
-from aira_jax.tasks.evaluation import EvaluatorError, Split, write_json
+from aira_jax.tasks.evaluation import EvaluatorError, Split
 from aira_jax.tasks.manifests import LABELS, MANIFEST
 
 FORMAT = 1

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aira_jax.tasks import evaluation
-from aira_jax.tasks.evaluation import Arguments, CandidateError, EvaluatorError, Failure, Score
+from aira_jax.core.failures import Failure
+from aira_jax.core.files import write_json
+from aira_jax.tasks.evaluation import Arguments, CandidateError, EvaluatorError, Score
 from aira_jax.tasks.lra.submission import MODEL, Candidate, Task, check, told
 from lra.failures import CandidateFault
 
@@ -39,7 +40,7 @@ def fit(task: Task, arguments: Arguments, candidate: Candidate) -> Score:
     report, logits_NC = _trained(job, rows, curve)
     np.save(arguments.workdir / PREDICTIONS, logits_NC)
     facts = {**_facts(report), "curve": curve}
-    evaluation.write_json(arguments.workdir / FIT, facts)
+    write_json(arguments.workdir / FIT, facts)
     return Score(math.nan, **facts)
 
 

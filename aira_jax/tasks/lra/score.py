@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from aira_jax.core.failures import Failure
 from aira_jax.tasks import evaluation
-from aira_jax.tasks.evaluation import Arguments, CandidateError, Failure, Score
+from aira_jax.tasks.evaluation import Arguments, CandidateError, Score
 from aira_jax.tasks.lra import task_data
 from aira_jax.tasks.lra.fit import FIT, PREDICTIONS
 from aira_jax.tasks.lra.submission import Candidate

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from aira_jax.tasks.evaluation import Failure, SubmissionError
+from aira_jax.core.failures import Failure
+from aira_jax.tasks.evaluation import SubmissionError
 from aira_jax.tasks.lra import raw_data
 from lra import contract
 from lra import globals as lra_globals

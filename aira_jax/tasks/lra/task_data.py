@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from aira_jax.core.files import write_json
 from aira_jax.tasks import manifests
-from aira_jax.tasks.evaluation import EvaluatorError, Split, write_json
+from aira_jax.tasks.evaluation import EvaluatorError, Split
 from aira_jax.tasks.lra import raw_data, stand_in
 from aira_jax.tasks.manifests import LABELS, MANIFEST
 from lra import diagnostics
