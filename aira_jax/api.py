@@ -127,7 +127,7 @@ def search(
     Returns: a SearchResult. Raises: ValueError for bad input, DamagedLog for a log that was altered.
     """
     from aira_jax.configs import search as presets
-    from aira_jax.reports import derived
+    from aira_jax.reports.run import derived
     from aira_jax.search import events, run
     from aira_jax.search.tree import Tree
 

@@ -37,7 +37,7 @@ def main(argv):
     collection = collect.collect(_RUNS.value)
     for run in collection.skipped:
         print(f"skipped {run.path}: {run.reason}", file=sys.stderr)
-    chosen = election.Choice(
+    chosen = election.ElectionOptions(
         method=_METHOD.value,
         clusters=_CLUSTERS.value or None,
         top_k=_TOP_K.value or None,

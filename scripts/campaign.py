@@ -10,12 +10,12 @@ campaign.json (all numbers) and candidates.jsonl (the collected rows).
 from absl import flags
 
 from aira_jax.compose import pipeline
-from aira_jax.compose.election import Choice
+from aira_jax.compose.election import ElectionOptions
 from aira_jax.compose.extrapolate import Method
 from aira_jax.compose.ranking import Accuracy, Score
 from aira_jax.core import cli
 from aira_jax.core.choices import member
-from aira_jax.reports import campaign, campaign_words
+from aira_jax.reports.campaign import report, words
 from aira_jax.runs import collect
 
 _RUNS = flags.DEFINE_list("runs", None, "Run directories, or folders that hold some.", required=True)
@@ -35,8 +35,8 @@ _LAYERS = flags.DEFINE_integer("layers", 0, "Only patterns of so many layers; 0:
 def main(argv):
     del argv
     collection = collect.collect(_RUNS.value)
-    say(campaign_words.collected(collection))
-    choice = Choice(
+    say(words.collected(collection))
+    choice = ElectionOptions(
         method=_METHOD.value,
         score=member(Score, _SCORE.value, "score"),
         accuracy=member(Accuracy, _ACCURACY.value, "accuracy"),
@@ -46,9 +46,9 @@ def main(argv):
     )
     method = member(Method, _EXTRAPOLATE.value, "method") if _EXTRAPOLATE.value else None
     found = pipeline.follow(collection, choice, clusters=_CLUSTERS.value, method=method)
-    say(campaign_words.elected(found))
-    say(campaign_words.scaled(found))
-    print(f"5  report       {campaign.write(found, _OUT.value)}")
+    say(words.elected(found))
+    say(words.scaled(found))
+    print(f"5  report       {report.write(found, _OUT.value)}")
 
 
 def say(lines):

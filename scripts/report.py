@@ -18,7 +18,7 @@ _MAX_MB = flags.DEFINE_float("max_mb", 12.0, "Most candidates' and models' text 
 
 def main(argv):
     del argv
-    from aira_jax.reports import derived
+    from aira_jax.reports.run import derived
     from aira_jax.search.events import DamagedLog
 
     try:

@@ -23,7 +23,7 @@ REPEATS = flags.DEFINE_integer(
 
 
 def main(argv: Sequence[str]) -> int:
-    from aira_jax.reports import derived
+    from aira_jax.reports.run import derived
     from aira_jax.search import events, scoring
     from aira_jax.search.test_scores import TestScores
 

@@ -22,7 +22,8 @@ TRUNCATE = flags.DEFINE_integer(
 
 
 def main(argv: Sequence[str]) -> int:
-    from aira_jax.reports import derived, terminal
+    from aira_jax.reports import terminal
+    from aira_jax.reports.run import derived
     from aira_jax.search import run
     from aira_jax.search.events import DamagedLog
 

@@ -10,7 +10,7 @@ statistics.json. The last line is the path of the report, with --json one JSON o
 from absl import flags
 
 from aira_jax.core import cli
-from aira_jax.reports import statistics_words
+from aira_jax.reports.statistics import words
 
 _RUNS = flags.DEFINE_list("runs", None, "Run directories, or folders that hold some.", required=True)
 _OUT = flags.DEFINE_string("out", None, "Folder of the report.", required=True)
@@ -26,7 +26,7 @@ _JSON = flags.DEFINE_bool("json", False, "The last line is one JSON object.")
 
 def main(argv):
     del argv
-    statistics_words.tell(
+    words.tell(
         _RUNS.value,
         _OUT.value,
         task=_TASK.value,

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 CONTRACTS = [Path(sys.executable).with_name("lint-imports"), "--no-cache", "--no-logo"]
 COORDINATOR = (
     "aira_jax.search.run", "aira_jax.llm", "aira_jax.sandbox", "aira_jax.tasks.loader", "aira_jax.statistics",
-    "aira_jax.compose.aggregate", "aira_jax.compose.extrapolate", "aira_jax.reports.derived",
+    "aira_jax.compose.aggregate", "aira_jax.compose.extrapolate", "aira_jax.reports.run.derived",
 )  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def house(tmp_path) -> Path:
     "below, above",
     [
         ("aira_jax/patterns", "aira_jax.search.run"),
-        ("aira_jax/tasks/loader", "aira_jax.reports.derived"),
+        ("aira_jax/tasks/loader", "aira_jax.reports.run.derived"),
         ("kernels_pallas/cases", "aira_jax.core.files"),
     ],
 )

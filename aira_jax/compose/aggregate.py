@@ -67,7 +67,7 @@ class Aggregate:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Elected:
     """One elected pattern and all settings that elect it, as (selection, method)."""
 
     pattern: Pattern
@@ -144,7 +144,7 @@ def outcomes(
     *,
     selections: Mapping[str, Sequence[Selector]] = SELECTIONS,
     methods: Sequence[str] = METHODS,
-) -> tuple[Outcome, ...]:
+) -> tuple[Elected, ...]:
     """Every distinct pattern that some selection and method elect, the most often elected first."""
     elected: dict[Pattern, list[tuple[str, str]]] = {}
     evaluated = {}
@@ -152,7 +152,7 @@ def outcomes(
         result = combine(rankings, selectors=selectors, method=method)
         elected.setdefault(result.pattern, []).append((name, result.method))
         evaluated[result.pattern] = result.evaluated
-    found = (Outcome(pattern=p, elected_by=tuple(by), evaluated=evaluated[p]) for p, by in elected.items())
+    found = (Elected(pattern=p, elected_by=tuple(by), evaluated=evaluated[p]) for p, by in elected.items())
     return tuple(sorted(found, key=lambda o: -len(o.elected_by)))
 
 

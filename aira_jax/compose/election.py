@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from aira_jax.compose import aggregate, ranking
 from aira_jax.compose import provenance as provenance_lib
-from aira_jax.compose.aggregate import DECAYS, Aggregate, Outcome
+from aira_jax.compose.aggregate import DECAYS, Aggregate, Elected
 from aira_jax.compose.ranking import Accuracy, Score
 from aira_jax.compose.rows import Collection, Row
 from aira_jax.compose.voters import KMeansTop, RankDecay, Ranking, Selector, TopK
@@ -16,7 +16,7 @@ from aira_jax.core import choices
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Choice:
+class ElectionOptions:
     """Which rows vote and how. `clusters`, `top_k`: None = all vote. Empty `task`, `preset`, `layers`: all count."""
 
     method: str = "n0"
@@ -50,7 +50,7 @@ class Base:
     """An elected base pattern. `score` is what ranked, `patterns` how many were ranked over all tasks."""
 
     result: Aggregate
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[Elected, ...]
     score: Score
     accuracy: Accuracy
     coverage: str
@@ -110,7 +110,7 @@ class Base:
         return "\n".join([*lines, provenance_lib.told(self.provenance)])
 
 
-def base_pattern(collection: Collection, choice: Choice = Choice()) -> Base:
+def base_pattern(collection: Collection, choice: ElectionOptions = ElectionOptions()) -> Base:
     """The elected pattern, and every other outcome of the usual selectors and methods.
 
     Raises ValueError for runs that cannot be compared (mixed presets, spaces, lengths), too few distinct scores for
@@ -146,13 +146,13 @@ def base_pattern(collection: Collection, choice: Choice = Choice()) -> Base:
     )
 
 
-def scored(collection: Collection, choice: Choice = Choice()) -> tuple[ranking.Entry, ...]:
+def scored(collection: Collection, choice: ElectionOptions = ElectionOptions()) -> tuple[ranking.Entry, ...]:
     """The entries that `base_pattern` ranks, of every task the best first."""
     rows = _chosen(collection, choice)
     return ranking.entries(rows, ranking.choose(rows, choice.score), choice.accuracy)
 
 
-def _chosen(collection: Collection, choice: Choice) -> list[Row]:
+def _chosen(collection: Collection, choice: ElectionOptions) -> list[Row]:
     rows = list(collection.rows)
     for name, wanted in (("task", choice.task), ("preset", choice.preset), ("layers", choice.layers)):
         known = sorted({str(getattr(row, name)) for row in rows})
@@ -180,7 +180,7 @@ def _mend(rows: Sequence[Row], found: Sequence[ranking.Entry], score: Score, cov
     return f"\n    {score} scores, {coverage}{'; try ' + ', '.join(hints) if hints else ''}"
 
 
-def _selections(ranked: Sequence[Ranking], choice: Choice) -> Mapping[str, tuple[Selector, ...]]:
+def _selections(ranked: Sequence[Ranking], choice: ElectionOptions) -> Mapping[str, tuple[Selector, ...]]:
     """The usual selectors, as far as the smallest data set has patterns and distinct scores for them."""
     fewest = min(len(r.voters) for r in ranked)
     distinct = min(len({v.score for v in r.voters}) for r in ranked)

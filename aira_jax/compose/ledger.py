@@ -17,7 +17,7 @@ from pathlib import Path
 
 from aira_jax import patterns
 from aira_jax.compose import aggregate, kmeans, voters
-from aira_jax.compose.aggregate import Outcome
+from aira_jax.compose.aggregate import Elected
 from aira_jax.compose.pipeline import CLUSTERS, FEW
 from aira_jax.compose.voters import KMeansTop, RankDecay, Ranking, Selector, TopK
 from aira_jax.core import rounding
@@ -119,7 +119,7 @@ def statistical_base(ledger: Ledger) -> Pattern:
     return aggregate.combine([ledger.ranking()], selectors=[KMeansTop(clusters)], method="n0").pattern
 
 
-def outcomes(ledger: Ledger) -> tuple[Outcome, ...]:
+def outcomes(ledger: Ledger) -> tuple[Elected, ...]:
     """Every pattern that some usual selection and method elect, the most often elected first."""
     distinct = len({line.accuracy for line in ledger.lines})
     selections: dict[str, tuple[Selector, ...]] = {

@@ -1,8 +1,8 @@
 """From many runs to models at scale: rank what was found, elect a base pattern, bring it to size, count its cost.
 
     collection = collect.collect(["runs"])
-    chain = follow(collection, Choice(), clusters=None)
-    chain.chosen("1B").fit.pattern
+    pipeline = follow(collection, ElectionOptions(), clusters=None)
+    pipeline.chosen("1B").fit.pattern
 
 The parts are `campaign` (ranking and vote), `extrapolate` (size) and `flops` (parameters, steps).
 """
@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from aira_jax import patterns
 from aira_jax.compose import election, extrapolate, kmeans, ranking, zoo
 from aira_jax.compose.dims import SCALES
-from aira_jax.compose.election import Base, Choice
+from aira_jax.compose.election import Base, ElectionOptions
 from aira_jax.compose.extrapolate import Fit, Method
 from aira_jax.compose.ranking import AgentReport, Entry
 from aira_jax.compose.rows import Collection, Row
@@ -28,7 +28,7 @@ STACK_LAYERS = 6  # bases of at most so many layers are stacked
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Group:
+class RankedTask:
     """The ranked patterns of one task, best first, and how many of them every cluster of scores holds."""
 
     task: str
@@ -68,13 +68,13 @@ class Nearest:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Chain:
+class Pipeline:
     """A whole campaign. `clusters` were used; `why` says in words how their number came about."""
 
     base: Base
     clusters: int
     why: str
-    groups: tuple[Group, ...]
+    groups: tuple[RankedTask, ...]
     rows: tuple[Row, ...]
     agents: tuple[AgentReport, ...]
     space: int
@@ -111,13 +111,13 @@ class Chain:
 
 def follow(
     collection: Collection,
-    choice: Choice,
+    choice: ElectionOptions,
     *,
     clusters: int | None = None,
     method: Method | None = None,
     scales: Sequence[str] = SCALES,
-) -> Chain:
-    """The whole chain after `collect`. `choice.clusters` is replaced by `clusters`.
+) -> Pipeline:
+    """The whole pipeline after `collect`. `choice.clusters` is replaced by `clusters`.
 
     Args:
       clusters: k of the k-means whose best cluster votes; None: 3 as in the paper, or fewer where the best of them
@@ -136,7 +136,7 @@ def follow(
         for row in collection.rows
         if row.task in base.tasks and row.preset in base.presets and row.layers == len(pattern)
     )
-    return Chain(
+    return Pipeline(
         base=base,
         clusters=number,
         why=why,
@@ -185,9 +185,9 @@ def _enough(task: str, entries: tuple[Entry, ...], clusters: int) -> bool:
     return distinct >= clusters and _clustered(task, entries, clusters).clusters[0] >= FEW
 
 
-def _clustered(task: str, entries: tuple[Entry, ...], clusters: int) -> Group:
+def _clustered(task: str, entries: tuple[Entry, ...], clusters: int) -> RankedTask:
     scores = [rounding_lib.rational(entry.score, "score") for entry in entries]
-    return Group(task=task, entries=entries, clusters=kmeans.cluster_sizes(scores, clusters))
+    return RankedTask(task=task, entries=entries, clusters=kmeans.cluster_sizes(scores, clusters))
 
 
 def _scaled(base: Pattern, scale: str, space: int, wanted: Method | None) -> tuple[Scaled, ...]:

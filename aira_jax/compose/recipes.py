@@ -8,7 +8,7 @@ therefore elects several patterns.
 import dataclasses
 from collections.abc import Mapping
 
-from aira_jax.compose.aggregate import DECAYS, METHODS, Outcome, outcomes
+from aira_jax.compose.aggregate import DECAYS, METHODS, Elected, outcomes
 from aira_jax.compose.voters import KMeansTop, RankDecay, Ranking, Selector, TopK
 from aira_jax.core import choices
 
@@ -22,7 +22,7 @@ class Recipe:
     agents: str
     selections: Mapping[str, tuple[Selector, ...]]
 
-    def elect(self, rankings: Mapping[str, Ranking]) -> tuple[Outcome, ...]:
+    def elect(self, rankings: Mapping[str, Ranking]) -> tuple[Elected, ...]:
         """The distinct patterns of this recipe from one ranking per data set; ValueError if one is missing."""
         missing = [name for name in self.datasets if name not in rankings]
         if missing:

@@ -1,6 +1,6 @@
 """The row of a run for statistics, and the study of many runs.
 
-found = study(["runs"], Choice(profile="paper"))
+found = study(["runs"], StudyOptions(profile="paper"))
 """
 
 import ast
@@ -21,7 +21,7 @@ from aira_jax.search import events
 from aira_jax.search.run import RESUMABLE
 from aira_jax.statistics import study as studies
 from aira_jax.statistics.rows import RunRow, Skipped, State, Step
-from aira_jax.statistics.study import Choice, Study
+from aira_jax.statistics.study import Study, StudyOptions
 from aira_jax.statistics.tasks import Setup, TaskFacts
 from aira_jax.tasks import loader
 from aira_jax.tasks.loader import Task
@@ -34,12 +34,12 @@ MODEL = "model.py"
 _PLACE = ("seed", "workers.", "paths.", "log.", "display.", "llm.base_url", "llm.key_env", "llm.path")
 
 
-def study(folders: Iterable[str | os.PathLike], choice: Choice | None = None) -> Study:
+def study(folders: Iterable[str | os.PathLike], choice: StudyOptions | None = None) -> Study:
     """The study of every run in or below `folders`. A run that cannot be read is named and left out.
 
     Raises ValueError as `studies.study` does.
     """
-    return studies.study(*_read_all(folders), choice or Choice())
+    return studies.study(*_read_all(folders), choice or StudyOptions())
 
 
 def _read_all(folders: Iterable[str | os.PathLike]) -> tuple[list[RunRow], list[Skipped]]:

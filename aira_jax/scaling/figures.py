@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from aira_jax.reports.figures import CYCLE, save, style
+from aira_jax.reports.plotting import CYCLE, save, style
 from aira_jax.scaling.latency import BlockTable, Point, front
 
 _SPACES = {2: ("A, M", "o", CYCLE[2]), 3: ("A, M, Mb", "s", CYCLE[3])}

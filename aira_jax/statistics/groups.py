@@ -11,7 +11,7 @@ from aira_jax.statistics.summary import Summary, normalised
 from aira_jax.statistics.tasks import Setup
 
 
-class Kind(enum.StrEnum):
+class AgentKind(enum.StrEnum):
     """Whose runs are averaged. Controls are agents without a language model and never mix with the others."""
 
     GREEDY = "greedy"
@@ -21,12 +21,12 @@ class Kind(enum.StrEnum):
 
 
 @dataclass(frozen=True)
-class Group:
+class SetupMean:
     """Agents of one kind on one task: the mean over `agents` agents, each with the same weight."""
 
     dataset: str
     setup: Setup
-    kind: Kind
+    kind: AgentKind
     agents: int
     runs: int
     ns: Estimate | None
@@ -34,18 +34,18 @@ class Group:
     published: published.Mean | None
 
 
-def groups(summary: Summary) -> tuple[Group, ...]:
+def groups(summary: Summary) -> tuple[SetupMean, ...]:
     """One group per task with a scale and kind of agent that ran it, ordered by data set."""
     found = (
         _group(summary, task, kind)
         for task in sorted(summary.study.tasks, key=lambda task: (task.dataset, task.setup is Setup.CONFIGURABLE))
-        for kind in Kind
+        for kind in AgentKind
         if summary.scales[task.name].frozen
     )
     return tuple(group for group in found if group.agents)
 
 
-def _group(summary: Summary, task, kind: Kind) -> Group:
+def _group(summary: Summary, task, kind: AgentKind) -> SetupMean:
     scales = summary.scales[task.name]
     cells = [rows for agent in summary.study.agents if (rows := summary.study.cell(agent, task.name))]
     members = [rows for rows in cells if kind in _kinds(rows[0])]
@@ -53,7 +53,7 @@ def _group(summary: Summary, task, kind: Kind) -> Group:
     def over(scale) -> Estimate | None:
         return bootstrap.estimate([normalised(scale)(rows) for rows in members]) if scale else None
 
-    return Group(
+    return SetupMean(
         dataset=task.dataset,
         setup=task.setup,
         kind=kind,
@@ -65,7 +65,9 @@ def _group(summary: Summary, task, kind: Kind) -> Group:
     )
 
 
-def _kinds(row: RunRow) -> Sequence[Kind]:
+def _kinds(row: RunRow) -> Sequence[AgentKind]:
     if row.control:
-        return [Kind.CONTROL]
-    return {"greedy": [Kind.GREEDY, Kind.ALL], "one_shot": [Kind.ALL]}.get(row.scaffold, [Kind.OTHER])
+        return [AgentKind.CONTROL]
+    return {"greedy": [AgentKind.GREEDY, AgentKind.ALL], "one_shot": [AgentKind.ALL]}.get(
+        row.scaffold, [AgentKind.OTHER]
+    )

@@ -1,6 +1,6 @@
 """The runs that a set of statistics is about: read, chosen, checked to be comparable. What was left out is named.
 
-found = study(rows, choice=Choice(profile="paper"))
+found = study(rows, choice=StudyOptions(profile="paper"))
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ class Incomplete(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice:
+class StudyOptions:
     """Which runs count; "" stands for all. `hierarchical` intervals resample tasks beside seeds."""
 
     task: str = ""
@@ -38,7 +38,7 @@ class Study:
     rows: tuple[RunRow, ...]
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
-    choice: Choice
+    choice: StudyOptions
 
     @property
     def tasks(self) -> tuple[TaskFacts, ...]:
@@ -65,7 +65,7 @@ class Study:
         return tuple(row for row in self.rows if row.agent == agent and row.task.name == task)
 
 
-def study(rows: Sequence[RunRow], skipped: Sequence[Skipped] = (), choice: Choice = Choice()) -> Study:
+def study(rows: Sequence[RunRow], skipped: Sequence[Skipped] = (), choice: StudyOptions = StudyOptions()) -> Study:
     """The runs of `rows` that count; `skipped` could not be read and are named.
 
     Raises ValueError where no run is left, where runs cannot be compared, or where `choice` names nothing that is here.

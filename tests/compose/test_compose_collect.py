@@ -10,7 +10,7 @@ import run_logs
 from run_logs import MAD2, MAD3
 
 from aira_jax.compose import election, ranking, rows
-from aira_jax.compose.election import Choice
+from aira_jax.compose.election import ElectionOptions
 from aira_jax.compose.ranking import Score
 from aira_jax.patterns import parse
 from aira_jax.runs import collect
@@ -139,7 +139,7 @@ def test_an_agent_report_separates_submitted_from_explored_and_counts_repetition
 
 
 def base(folder, **choice):
-    return election.base_pattern(collect.collect([folder]), Choice(**choice))
+    return election.base_pattern(collect.collect([folder]), ElectionOptions(**choice))
 
 
 def test_the_base_pattern_is_the_vote_of_the_top_cluster(tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aira_jax.core.text import cut, one_line, visible
-from aira_jax.reports.diff import diff
+from aira_jax.reports.run.diff import diff
 
 STEADY = settings(deadline=None, max_examples=60)  # no example may fail because the machine is busy
 

@@ -11,10 +11,10 @@ import campaign_runs
 import pytest
 
 from aira_jax.compose import flops, pipeline
-from aira_jax.compose.election import Choice
+from aira_jax.compose.election import ElectionOptions
 from aira_jax.compose.extrapolate import Method
 from aira_jax.patterns import parse
-from aira_jax.reports import campaign, campaign_view, campaign_words
+from aira_jax.reports.campaign import report, view, words
 from aira_jax.runs import collect
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 
 
 def follow(folder, **options):
-    return pipeline.follow(collect.collect([folder]), Choice(), **options)
+    return pipeline.follow(collect.collect([folder]), ElectionOptions(), **options)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def many(tmp_path_factory):
 @pytest.fixture(scope="module")
 def written(many, tmp_path_factory):
     found = follow(many)
-    return found, campaign.write(found, tmp_path_factory.mktemp("out"))
+    return found, report.write(found, tmp_path_factory.mktemp("out"))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_the_best_cluster_holds_at_least_five_patterns_or_all_vote(tmp_path, sco
     found = follow(tmp_path)
     assert found.clusters == clusters
     assert sum(found.groups[0].clusters) == found.base.patterns
-    assert why in "\n".join(campaign_words.elected(found))
+    assert why in "\n".join(words.elected(found))
 
 
 def test_many_patterns_make_three_clusters_and_the_best_of_them_votes(many):
@@ -82,7 +82,7 @@ def test_runs_of_two_presets_are_refused_with_the_flag_that_mends_it(tmp_path):
         campaign_runs.write(tmp_path, patterns=12, seed=seed, profile=profile)
     with pytest.raises(ValueError, match=r"mixed presets(.|\n)*--profile=cpu-s or smoke"):
         follow(tmp_path)
-    found = pipeline.follow(collect.collect([tmp_path]), Choice(preset="cpu-s"))
+    found = pipeline.follow(collect.collect([tmp_path]), ElectionOptions(preset="cpu-s"))
     assert {row.preset for row in found.rows} == {"cpu-s"}
 
 
@@ -109,8 +109,8 @@ def test_a_scale_that_no_method_reaches_is_told_and_not_raised(tmp_path):
     campaign_runs.write(tmp_path, fixed=["16M"], space=3)
     found = follow(tmp_path, method=Method.STACK)
     assert found.chosen("350M").fit is None
-    assert "not reached: the target of 350M, 350,000,000 parameters, is less" in "\n".join(campaign_words.scaled(found))
-    assert "less than one copy" in campaign.render(found)
+    assert "not reached: the target of 350M, 350,000,000 parameters, is less" in "\n".join(words.scaled(found))
+    assert "less than one copy" in report.render(found)
 
 
 def test_the_nearest_published_base_is_found(tmp_path):
@@ -121,7 +121,7 @@ def test_the_nearest_published_base_is_found(tmp_path):
 
 def test_heat_maps_are_shares_of_patterns_by_layer(tmp_path):
     campaign_runs.write(tmp_path, fixed=["A-15M", "2A-14M", "16M"])
-    everything, voters = campaign_view.heats(follow(tmp_path, clusters=1))
+    everything, voters = view.heats(follow(tmp_path, clusters=1))
     shares = dict(everything.rows)
     assert shares["A"][:3] == pytest.approx((2 / 3, 1 / 3, 0))
     assert shares["M"][2] == 1
@@ -129,8 +129,8 @@ def test_heat_maps_are_shares_of_patterns_by_layer(tmp_path):
 
 
 def test_the_json_holds_what_the_flops_module_counts(written):
-    found, report = written
-    told = json.loads((report.parent / campaign.NUMBERS).read_text())
+    found, path = written
+    told = json.loads((path.parent / report.NUMBERS).read_text())
     chosen = next(s for s in told["scales"] if s["scale"] == "1B" and s["chosen"])
     steps = flops.training_steps(chosen["pattern"], scale="1B", space=3)
     assert chosen["steps"]["2e19"] == steps
@@ -138,7 +138,7 @@ def test_the_json_holds_what_the_flops_module_counts(written):
 
 
 def test_every_plot_is_a_png_and_an_svg(written):
-    plots = written[1].parent / campaign.PLOTS
+    plots = written[1].parent / report.PLOTS
     names = {path.stem for path in plots.iterdir()}
     assert names == {"heat_map", "clusters", "progress", "steps"}
     for name in names:
@@ -150,7 +150,7 @@ def test_every_task_votes_with_a_cluster_of_its_own(tmp_path):
     for task in ("NeuralArchitectureSearchMAD2PrimitivesAccuracy", "NeuralArchitectureSearchDCLM2PrimitivesLoss"):
         campaign_runs.write(tmp_path, patterns=30, task=task, lower_is_better=task.endswith("Loss"))
     found = follow(tmp_path)
-    views = {view.task: view for view in campaign_view.tasks(found)}
+    views = {task.task: task for task in view.tasks(found)}
     assert len(views) == 2
     firsts = [[row.score for row in view.best] for view in views.values()]
     assert firsts[0] == sorted(firsts[0])  # the loss of DCLM: the lowest first
@@ -192,12 +192,12 @@ def test_the_report_is_one_well_formed_file_without_scripts(written):
 
 
 def test_the_same_runs_give_the_same_report(written):
-    assert campaign.render(written[0]) == written[1].read_text()
+    assert report.render(written[0]) == written[1].read_text()
 
 
 def test_text_of_runs_is_escaped(tmp_path):
     campaign_runs.write(tmp_path, patterns=3, agent="<script>alert(1)<")
-    text = campaign.render(follow(tmp_path))
+    text = report.render(follow(tmp_path))
     assert "<script" not in text
     assert "&lt;script&gt;alert(1)" in text
 
@@ -205,7 +205,7 @@ def test_text_of_runs_is_escaped(tmp_path):
 def test_a_report_that_cannot_be_written_names_the_folder(few, tmp_path):
     (tmp_path / "out").write_text("a file")
     with pytest.raises(ValueError, match=r"out\S*: .*choose another folder"):
-        campaign.write(follow(few), tmp_path / "out")
+        report.write(follow(few), tmp_path / "out")
 
 
 def script(*arguments):
@@ -220,7 +220,7 @@ def test_the_script_prints_every_stage_and_does_not_import_jax(few, tmp_path):
     assert [stages[0], *stages[1:3], stages[-1]] == ["collect", "rank", "aggregate", "report"]
     assert "steps for 2e19 FLOPs" in told.stdout
     assert (tmp_path / "out" / "report.html").is_file()
-    check = "import sys, aira_jax.reports.campaign; sys.exit('jax' in sys.modules)"
+    check = "import sys, aira_jax.reports.campaign.report; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0
 
 

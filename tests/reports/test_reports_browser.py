@@ -6,7 +6,7 @@ import subprocess
 import pytest
 import synthetic_run
 
-from aira_jax.reports import derived
+from aira_jax.reports.run import derived
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 OFFLINE = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]

@@ -6,7 +6,7 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aira_jax.reports import charts
+from aira_jax.reports.run import charts
 
 STEADY = settings(deadline=None, max_examples=60)  # no example may fail because the machine is busy
 

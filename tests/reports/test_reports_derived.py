@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import synthetic_run
 
-from aira_jax.reports import derived
+from aira_jax.reports.run import derived
 from aira_jax.search import events
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "report.py"
@@ -137,6 +137,8 @@ def test_a_place_that_cannot_be_written_is_named(own_run):
 
 
 def test_reports_import_neither_jax_nor_flax():
-    code = "import sys, aira_jax.reports.derived, aira_jax.reports.terminal; print({'jax', 'flax'} & set(sys.modules))"
+    code = (
+        "import sys, aira_jax.reports.run.derived, aira_jax.reports.terminal; print({'jax', 'flax'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

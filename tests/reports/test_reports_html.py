@@ -9,7 +9,7 @@ import re
 import pytest
 import synthetic_run
 
-from aira_jax.reports import html as report
+from aira_jax.reports.run import html as report
 from aira_jax.runs import view as views
 from aira_jax.runs.view import RunView
 from aira_jax.search import events

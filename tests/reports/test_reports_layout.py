@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aira_jax.reports.layout import ROOT, tidy
+from aira_jax.reports.run.layout import ROOT, tidy
 
 STEADY = settings(deadline=None, max_examples=60)  # no example may fail because the machine is busy
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import synthetic_run
 
-from aira_jax.reports.verdict import Claim, scores_by_seed, verdict
+from aira_jax.reports.run.verdict import Claim, scores_by_seed, verdict
 from aira_jax.runs import view as views
 from aira_jax.search import events
 from aira_jax.search.test_scores import TestScore, TestScores

@@ -16,7 +16,7 @@ import pytest
 import study_runs
 from study_runs import CONFIGURABLE, LISTOPS, LOSS, MODEL, Node
 
-from aira_jax.reports import statistics, statistics_figures, statistics_words
+from aira_jax.reports.statistics import figures, report, words
 from aira_jax.runs import studies
 from aira_jax.statistics import contrasts, summary, tables
 from aira_jax.statistics.bootstrap import Estimate
@@ -55,7 +55,7 @@ def written(runs, task_folders, tmp_path_factory):
         summed = summary.summarise(studies.study([runs]))
         found = contrasts.contrasts(summed)
         out = tmp_path_factory.mktemp("out")
-        return summed, found, out, statistics.write(summed, found, out)
+        return summed, found, out, report.write(summed, found, out)
 
 
 def test_every_table_is_written_with_all_digits(written):
@@ -83,7 +83,7 @@ def test_published_figures_stand_beside_ours_in_columns_of_their_own(written):
 
 def test_every_plot_is_a_png_and_an_svg(written):
     out = written[2]
-    assert sorted(written[3].plots) == sorted(statistics._ALTERNATIVES)
+    assert sorted(written[3].plots) == sorted(report._ALTERNATIVES)
     for png, svg in written[3].plots.values():
         assert png.read_bytes().startswith(b"\x89PNG")
         assert "<svg" in svg.read_text()
@@ -131,22 +131,22 @@ def test_what_was_left_out_is_on_the_page_and_in_the_numbers(written):
 
 @pytest.fixture
 def one_plot(monkeypatch):
-    monkeypatch.setattr(statistics_figures, "PLOTS", dict([*statistics_figures.PLOTS.items()][1:2]))
+    monkeypatch.setattr(figures, "PLOTS", dict([*figures.PLOTS.items()][1:2]))
 
 
 def test_the_same_runs_give_the_same_bytes(written, one_plot, tmp_path):
     summed, found, out, _ = written
-    statistics.write(summed, found, tmp_path)
+    report.write(summed, found, tmp_path)
     for name in ("tables.md", "tables/agents.csv", "statistics.json", "plots/figure_9_valid_runs.png"):
         assert (tmp_path / name).read_bytes() == (out / name).read_bytes()
 
 
 def test_what_an_earlier_study_left_does_not_stand_beside_another(written, tmp_path, monkeypatch):
-    monkeypatch.setattr(statistics_figures, "PLOTS", {"figure_10_normalised_score": statistics_figures.normalised})
-    statistics.write(*written[:2], tmp_path)
+    monkeypatch.setattr(figures, "PLOTS", {"figure_10_normalised_score": figures.normalised})
+    report.write(*written[:2], tmp_path)
     (tmp_path / "tables" / "mine.csv").write_text("x")
     study_runs.write(tmp_path / "runs", [Node(3.0, 3.1)], task=LOSS)
-    statistics.write(summary.summarise(studies.study([tmp_path / "runs"])), (), tmp_path)
+    report.write(summary.summarise(studies.study([tmp_path / "runs"])), (), tmp_path)
     left = {path.stem for path in (tmp_path / "tables").iterdir()}
     assert left == {"agents", "scores", "gaps", "table_14", "table_5", "failures", "runs", "steps", "mine"}
     assert not list((tmp_path / "plots").iterdir())
@@ -154,7 +154,7 @@ def test_what_an_earlier_study_left_does_not_stand_beside_another(written, tmp_p
 
 def test_the_headline_names_every_agent_and_control(written):
     summed, found, *_ = written
-    told = "\n".join(statistics.headline(summed, found))
+    told = "\n".join(report.headline(summed, found))
     for agent in ("greedy-opus", "one_shot-opus"):
         assert f"{agent} against greedy-control.random: no claim" in told
 
@@ -162,7 +162,7 @@ def test_the_headline_names_every_agent_and_control(written):
 def test_without_a_control_the_page_says_what_is_missing(tmp_path):
     study_runs.write(tmp_path, [Node(0.4, 0.4)])
     summed = summary.summarise(studies.study([tmp_path]))
-    assert "No control ran here" in statistics.headline(summed, ())[0]
+    assert "No control ran here" in report.headline(summed, ())[0]
     assert not next(table for table in tables.of(summed, ()) if table.name == "comparisons").rows
 
 
@@ -170,7 +170,7 @@ def test_a_difference_in_valid_runs_is_told_where_no_run_of_the_agent_was_valid(
     study_runs.write(tmp_path, [Node(None)], task=LOSS)
     study_runs.write(tmp_path, [Node(3.0, 3.1)], task=LOSS, agent="greedy-control.random", backend="control.random")
     summed = summary.summarise(studies.study([tmp_path]))
-    (told,) = statistics.headline(summed, contrasts.contrasts(summed))
+    (told,) = report.headline(summed, contrasts.contrasts(summed))
     assert "-1.0000 in valid runs" in told
 
 
@@ -180,7 +180,7 @@ def test_the_headline_is_green_only_where_a_difference_is_shown(tmp_path, score,
         study_runs.write(tmp_path, [Node(score, score)], seed=seed)
         study_runs.write(tmp_path, [Node(0.4, 0.4)], seed=seed, agent="greedy-control.random", backend="control.random")
     summed = summary.summarise(studies.study([tmp_path]))
-    page = statistics.render(summed, contrasts.contrasts(summed), tables.of(summed, ()), {})
+    page = report.render(summed, contrasts.contrasts(summed), tables.of(summed, ()), {})
     assert f'class="headline {claim}"' in page
 
 
@@ -201,10 +201,8 @@ def test_the_ends_of_the_scale_stand_beside_every_normalised_score(tmp_path):
 def test_long_tables_are_folded(written, monkeypatch):
     summed, found, *_ = written
     shown = [table for table in tables.of(summed, found) if table.name in ("agents", "scores", "runs")]
-    monkeypatch.setattr(statistics, "FOLD", 3)
-    assert "<summary>Scores per agent and task: 5 rows</summary>" in (
-        page := statistics.render(summed, found, shown, {})
-    )
+    monkeypatch.setattr(report, "FOLD", 3)
+    assert "<summary>Scores per agent and task: 5 rows</summary>" in (page := report.render(summed, found, shown, {}))
     assert "<summary>Agents:" not in page
 
 
@@ -246,7 +244,7 @@ def test_a_row_of_the_wrong_length_is_refused():
 
 
 def test_the_last_line_is_one_json_object(runs, one_plot, tmp_path, capsys):
-    statistics_words.tell([runs], tmp_path, as_json=True, pair=["greedy-opus", "one_shot-opus"])
+    words.tell([runs], tmp_path, as_json=True, pair=["greedy-opus", "one_shot-opus"])
     told = capsys.readouterr()
     last = json.loads(told.out.splitlines()[-1])
     assert last["report"] == str(tmp_path / "report.html")
@@ -275,14 +273,14 @@ def test_the_last_line_is_one_json_object(runs, one_plot, tmp_path, capsys):
 )
 def test_bad_input_says_how_to_mend_it(runs, tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
-        statistics_words.tell(**({"runs": [runs], "out": tmp_path / "out"} | options))
+        words.tell(**({"runs": [runs], "out": tmp_path / "out"} | options))
     assert not (tmp_path / "out").exists()
 
 
 def test_a_report_that_cannot_be_written_names_the_folder(runs, tmp_path):
     (tmp_path / "out").write_text("a file")
     with pytest.raises(ValueError, match=r"out\S*: .*choose another folder"):
-        statistics_words.tell([runs], tmp_path / "out")
+        words.tell([runs], tmp_path / "out")
 
 
 def test_the_script_ends_bad_input_with_exit_2_and_reading_imports_no_jax(tmp_path):
@@ -307,10 +305,11 @@ def test_other_scripts_still_find_pythons_own_module_of_the_same_name():
 
 
 @pytest.mark.slow
-def test_the_script_writes_a_report(runs, task_folders, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["statistics.py", f"--runs={runs}", f"--out={tmp_path}", "--json"])
+@pytest.mark.parametrize("name", ["stats.py", "statistics.py"])
+def test_the_script_writes_a_report_by_both_of_its_names(name, runs, task_folders, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [name, f"--runs={runs}", f"--out={tmp_path}", "--json"])
     with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(ROOT / "scripts" / "statistics.py"), run_name="__main__")
+        runpy.run_path(str(ROOT / "scripts" / name), run_name="__main__")
     assert not ended.value.code
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["runs"] == 15
 
@@ -328,8 +327,8 @@ def test_a_browser_opens_the_page_without_a_complaint(written, tmp_path):
 
 def test_the_median_of_runs_begins_with_half_of_them_and_never_gets_worse():
     curves = [{1: 0.5, 2: 0.6}, {3: 0.2, 4: 0.3}, {}]
-    assert statistics_figures.median_so_far(curves, worst=-float("inf")) == {3: 0.2, 4: 0.3}
+    assert figures.median_so_far(curves, worst=-float("inf")) == {3: 0.2, 4: 0.3}
     losses = [{1: 3.0}, {2: 4.0}, {2: 2.0}]
-    assert statistics_figures.median_so_far(losses, worst=float("inf")) == {2: 3.0}
-    assert statistics_figures.median_so_far(losses[1:], worst=float("inf")) == {2: 4.0}
-    assert statistics_figures.median_so_far([{}], worst=float("inf")) == {}
+    assert figures.median_so_far(losses, worst=float("inf")) == {2: 3.0}
+    assert figures.median_so_far(losses[1:], worst=float("inf")) == {2: 4.0}
+    assert figures.median_so_far([{}], worst=float("inf")) == {}

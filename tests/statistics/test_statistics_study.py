@@ -6,7 +6,7 @@ from study_runs import Node
 
 from aira_jax.runs import studies
 from aira_jax.statistics import summary
-from aira_jax.statistics.study import Choice, Incomplete
+from aira_jax.statistics.study import Incomplete, StudyOptions
 from aira_jax.tasks import loader
 
 GOOD = [Node(0.4, 0.4)]
@@ -88,7 +88,7 @@ def test_incomplete_runs_count_as_they_stand_and_the_reader_is_told(tmp_path):
 
 def test_incomplete_runs_can_be_left_out(tmp_path):
     incomplete(tmp_path)
-    found = studies.study([tmp_path], Choice(incomplete=Incomplete.LEAVE_OUT))
+    found = studies.study([tmp_path], StudyOptions(incomplete=Incomplete.LEAVE_OUT))
     assert [row.seed for row in found.rows] == [0]
     assert [skipped.reason.split(":")[0] for skipped in found.skipped] == ["unscored", "unfinished"]
 
@@ -96,7 +96,7 @@ def test_incomplete_runs_can_be_left_out(tmp_path):
 def test_leaving_out_every_run_is_refused(tmp_path):
     study_runs.write(tmp_path, [Node(0.4, tested=False)])
     with pytest.raises(ValueError, match=r"all 1 runs.*score_tests"):
-        studies.study([tmp_path], Choice(incomplete=Incomplete.LEAVE_OUT))
+        studies.study([tmp_path], StudyOptions(incomplete=Incomplete.LEAVE_OUT))
 
 
 @pytest.mark.parametrize("tasks", [(study_runs.MAD,) * 2, (study_runs.LISTOPS, study_runs.TEXT)])
@@ -105,7 +105,7 @@ def test_two_profiles_in_one_mean_are_refused_with_the_flag_that_mends_it(tmp_pa
         study_runs.write(tmp_path, GOOD, task=task, seed=seed, profile=profile)
     with pytest.raises(ValueError, match=r"mixed profiles(.|\n)*--profile=paper or smoke"):
         studies.study([tmp_path])
-    assert studies.study([tmp_path], Choice(profile="paper")).profiles == ("paper",)
+    assert studies.study([tmp_path], StudyOptions(profile="paper")).profiles == ("paper",)
 
 
 def test_tasks_that_share_no_mean_may_have_profiles_of_their_own(tmp_path):
@@ -128,7 +128,7 @@ def test_two_runs_with_one_seed_are_refused_by_path(tmp_path):
         studies.study([tmp_path])
 
 
-@pytest.mark.parametrize("choice", [Choice(task="LRAListOpsAccuracy"), Choice(profile="papr")])
+@pytest.mark.parametrize("choice", [StudyOptions(task="LRAListOpsAccuracy"), StudyOptions(profile="papr")])
 def test_a_choice_that_matches_nothing_is_refused_with_what_there_is(tmp_path, choice):
     study_runs.write(tmp_path, GOOD)
     with pytest.raises(ValueError, match="did you mean"):

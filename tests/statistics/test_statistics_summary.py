@@ -8,14 +8,14 @@ from aira_jax.runs import studies
 from aira_jax.statistics import best, contrasts, groups, ranges, summary, tables
 from aira_jax.statistics.bootstrap import Estimate
 from aira_jax.statistics.contrasts import Measure, Verdict
-from aira_jax.statistics.groups import Kind
-from aira_jax.statistics.study import Choice
+from aira_jax.statistics.groups import AgentKind
+from aira_jax.statistics.study import StudyOptions
 
 CONTROL = {"agent": "greedy-control.random", "backend": "control.random"}
 
 
 def summed(folder, **choice):
-    return summary.summarise(studies.study([folder], Choice(**choice)))
+    return summary.summarise(studies.study([folder], StudyOptions(**choice)))
 
 
 def submit(folder, scores, *, task=LISTOPS, **options):
@@ -106,12 +106,12 @@ def matrix(tmp_path_factory):
 
 def test_agents_weigh_alike_and_controls_stand_apart(matrix):
     found = {group.kind: group for group in groups.groups(summed(matrix))}
-    assert found[Kind.GREEDY].ns.value == pytest.approx(0.257)
-    assert found[Kind.ALL].ns.value == pytest.approx(0.154, abs=1e-3)
-    assert found[Kind.CONTROL].ns.value == pytest.approx(0.9)
-    assert found[Kind.OTHER].ns.value == pytest.approx(0.7)
-    assert [found[kind].agents for kind in Kind] == [12, 20, 1, 1]
-    assert (found[Kind.ALL].published.value, found[Kind.CONTROL].published) == (0.154, None)
+    assert found[AgentKind.GREEDY].ns.value == pytest.approx(0.257)
+    assert found[AgentKind.ALL].ns.value == pytest.approx(0.154, abs=1e-3)
+    assert found[AgentKind.CONTROL].ns.value == pytest.approx(0.9)
+    assert found[AgentKind.OTHER].ns.value == pytest.approx(0.7)
+    assert [found[kind].agents for kind in AgentKind] == [12, 20, 1, 1]
+    assert (found[AgentKind.ALL].published.value, found[AgentKind.CONTROL].published) == (0.154, None)
 
 
 def test_every_agent_is_set_against_every_control(tmp_path):

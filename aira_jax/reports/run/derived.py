@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from aira_jax.reports import html
-from aira_jax.reports.diff import diff
+from aira_jax.reports.run import html
+from aira_jax.reports.run.diff import diff
 from aira_jax.runs.view import NodeView, RunView
 from aira_jax.search import events
 

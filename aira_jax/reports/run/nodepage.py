@@ -6,8 +6,8 @@ from typing import Any
 
 from aira_jax.core.formatting import dollars, number, seconds
 from aira_jax.core.text import cut, one_line, visible
-from aira_jax.reports import charts
-from aira_jax.reports.diff import diff
+from aira_jax.reports.run import charts
+from aira_jax.reports.run.diff import diff
 from aira_jax.runs.view import Execution, NodeView, RunView
 
 PART_BYTES = 60_000  # no single text is longer, however few nodes there are

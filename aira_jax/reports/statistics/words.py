@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from aira_jax.core.choices import member
 from aira_jax.core.text import one_line
-from aira_jax.reports import statistics
+from aira_jax.reports.statistics import report
 from aira_jax.runs import studies
 from aira_jax.statistics import contrasts, summary
-from aira_jax.statistics.study import Choice, Incomplete
+from aira_jax.statistics.study import Incomplete, StudyOptions
 from aira_jax.statistics.table import Table
 
 
@@ -33,7 +33,7 @@ def tell(
             raise ValueError(f"--{flag} is empty or holds an empty name: name a folder, --{flag}=DIR")
     if len(pair) not in (0, 2):
         raise ValueError(f"--compare takes two agents, A,B; {len(pair)} were given")
-    choice = Choice(task, profile, member(Incomplete, incomplete, "value of --incomplete"), hierarchical)
+    choice = StudyOptions(task, profile, member(Incomplete, incomplete, "value of --incomplete"), hierarchical)
     found = studies.study(runs, choice)
     for run in found.skipped:
         print(f"left out {one_line(run.path, 400)}: {one_line(run.reason, 400)}", file=sys.stderr)
@@ -41,7 +41,7 @@ def tell(
         print(f"note: {one_line(note, 800)}", file=sys.stderr)
     summed = summary.summarise(found)
     differences = contrasts.contrasts(summed, [tuple(pair)] if pair else [])
-    written = statistics.write(summed, differences, out)
+    written = report.write(summed, differences, out)
     for table in written.made:
         if table.name in ("agents", "table_4", "comparisons"):
             print("\n".join(aligned(table.filled())), end="\n\n")

@@ -7,9 +7,9 @@ from fractions import Fraction
 from aira_jax import patterns
 from aira_jax.compose import dims, flops
 from aira_jax.compose import provenance as provenance_lib
-from aira_jax.compose.pipeline import Chain, Group, Scaled
+from aira_jax.compose.pipeline import Pipeline, RankedTask, Scaled
 from aira_jax.core.formatting import number
-from aira_jax.reports import charts
+from aira_jax.reports.run import charts
 
 BEST = 20  # patterns that the table of a task shows
 LOOKS = 5  # clusters with a colour of their own
@@ -73,11 +73,11 @@ class ModelRow:
     steps: tuple[str, ...] = ()
 
 
-def heats(chain: Chain) -> tuple[Heat, ...]:
+def heats(pipeline: Pipeline) -> tuple[Heat, ...]:
     """All ranked patterns alike, then those who voted with the weight of their votes."""
-    primitives = dims.primitives(chain.space)
-    ranked = [patterns.parse(entry.pattern) for group in chain.groups for entry in group.entries]
-    members = chain.base.result.members
+    primitives = dims.primitives(pipeline.space)
+    ranked = [patterns.parse(entry.pattern) for group in pipeline.groups for entry in group.entries]
+    members = pipeline.base.result.members
     weights = [v.weight for v in members]
     return (
         Heat(
@@ -104,12 +104,12 @@ def _shares(
     )
 
 
-def tasks(chain: Chain) -> tuple[TaskView, ...]:
+def tasks(pipeline: Pipeline) -> tuple[TaskView, ...]:
     """Every task with its best patterns and its clusters; marks link to the lines of the table."""
-    return tuple(_task(group, before=BEST * i) for i, group in enumerate(chain.groups))
+    return tuple(_task(group, before=BEST * i) for i, group in enumerate(pipeline.groups))
 
 
-def _task(group: Group, before: int) -> TaskView:
+def _task(group: RankedTask, before: int) -> TaskView:
     rows = tuple(
         RankedRow(
             target=before + place + 1,
@@ -139,9 +139,9 @@ def _task(group: Group, before: int) -> TaskView:
     return TaskView(group.task, len(group.entries), rows, chart, group.clusters)
 
 
-def models(chain: Chain) -> tuple[ModelRow, ...]:
+def models(pipeline: Pipeline) -> tuple[ModelRow, ...]:
     """Every scale by both methods."""
-    return tuple(map(_model, chain.scaled))
+    return tuple(map(_model, pipeline.scaled))
 
 
 def _model(scaled: Scaled) -> ModelRow:
@@ -169,17 +169,17 @@ def billions(parameters: int) -> str:
     return f"{parameters / 1e9:.3f} B"
 
 
-def progress(chain: Chain) -> tuple[tuple[str, charts.Chart | None], ...]:
+def progress(pipeline: Pipeline) -> tuple[tuple[str, charts.Chart | None], ...]:
     """Per agent and task: best validation score so far, one line per run."""
     return tuple(
         (
             f"{agent.agent} on {agent.task}",
             charts.progress("Best so far", "steps", "validation", list(agent.curves.values())),
         )
-        for agent in chain.agents
+        for agent in pipeline.agents
     )
 
 
-def provenance(chain: Chain) -> tuple[tuple[str, str], ...]:
+def provenance(pipeline: Pipeline) -> tuple[tuple[str, str], ...]:
     """What the scores rest on, as (name, values)."""
-    return tuple((name, ", ".join(values)) for name, values in provenance_lib.of_rows(chain.rows).items())
+    return tuple((name, ", ".join(values)) for name, values in provenance_lib.of_rows(pipeline.rows).items())

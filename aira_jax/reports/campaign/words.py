@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from aira_jax.compose import flops
-from aira_jax.compose.pipeline import FEW, Chain, Scaled
+from aira_jax.compose.pipeline import FEW, Pipeline, Scaled
 from aira_jax.compose.rows import Collection
 from aira_jax.core.formatting import number
 from aira_jax.patterns import parse
-from aira_jax.reports.campaign_view import billions
+from aira_jax.reports.campaign.view import billions
 
 
 def collected(collection: Collection) -> Iterator[str]:
@@ -21,29 +21,29 @@ def collected(collection: Collection) -> Iterator[str]:
         yield f"                left out {run.path}: {run.reason}"
 
 
-def elected(chain: Chain) -> Iterator[str]:
+def elected(pipeline: Pipeline) -> Iterator[str]:
     """What the ranking and the vote gave."""
-    base, result = chain.base, chain.base.result
+    base, result = pipeline.base, pipeline.base.result
     yield f"2  rank         by {base.ranked_by}: {base.coverage}"
-    for group in chain.groups:
+    for group in pipeline.groups:
         best = group.entries[0]
         yield f"                {_many(len(group.entries), 'pattern')} on {group.task}"
         yield f"                best {number(best.score)} {parse(best.pattern).pretty()}"
         yield f"                clusters of {', '.join(map(str, group.clusters))}"
-    yield f"                {_many(chain.clusters, 'cluster')}: {chain.why}"
+    yield f"                {_many(pipeline.clusters, 'cluster')}: {pipeline.why}"
     yield f"3  aggregate    {_many(len(result.members), 'voter')} of the best cluster, layer by layer ({result.method})"
     yield f"                {result.pattern.pretty()}"
     hint = "" if result.evaluated else " with scripts/evaluate_pattern.py"
     yield f"                {base.evaluated}{hint}"
     if len(result.members) < FEW:
         yield "                so few voters make an example of the method, no finding"
-    near = chain.nearest
+    near = pipeline.nearest
     yield f"                nearest published base: {near.name} {near.pattern.pretty()}, edit distance {near.distance}"
 
 
-def scaled(chain: Chain, budget: str = flops.BUDGETS[0]) -> Iterator[str]:
+def scaled(pipeline: Pipeline, budget: str = flops.BUDGETS[0]) -> Iterator[str]:
     """Models, parameters, FLOPs and steps of the chosen method."""
-    for model in chain.scaled:
+    for model in pipeline.scaled:
         if model.chosen:
             yield from _model(model, budget)
 

@@ -8,9 +8,10 @@ import os
 from pathlib import Path
 
 from aira_jax.compose import flops, rows
-from aira_jax.compose.pipeline import FEW, Chain
+from aira_jax.compose.pipeline import FEW, Pipeline
 from aira_jax.patterns import parse
-from aira_jax.reports import campaign_view, page_frame
+from aira_jax.reports import page_frame
+from aira_jax.reports.campaign import view
 
 REPORT = "report.html"
 TABLE = "candidates.jsonl"
@@ -18,37 +19,37 @@ NUMBERS = "campaign.json"
 PLOTS = "plots"
 
 
-def write(chain: Chain, folder: str | os.PathLike) -> Path:
+def write(pipeline: Pipeline, folder: str | os.PathLike) -> Path:
     """Writes candidates.jsonl, campaign.json, plots/ and report.html below `folder`; returns the report's path.
 
     Raises ValueError where `folder` cannot be written.
     """
-    from aira_jax.reports import campaign_figures  # matplotlib takes a second: let the stages be printed first
+    from aira_jax.reports.campaign import figures  # matplotlib takes a second: let the stages be printed first
 
     folder = Path(folder)
     try:
         (folder / PLOTS).mkdir(parents=True, exist_ok=True)
-        rows.write_table(chain.rows, folder / TABLE)
-        (folder / NUMBERS).write_text(json.dumps(chain.to_json(), indent=1) + "\n", encoding="utf-8")
-        campaign_figures.write(chain, folder / PLOTS)
-        (folder / REPORT).write_text(render(chain), encoding="utf-8")
+        rows.write_table(pipeline.rows, folder / TABLE)
+        (folder / NUMBERS).write_text(json.dumps(pipeline.to_json(), indent=1) + "\n", encoding="utf-8")
+        figures.write(pipeline, folder / PLOTS)
+        (folder / REPORT).write_text(render(pipeline), encoding="utf-8")
     except OSError as error:
         raise ValueError(f"{error.filename or folder}: {error.strerror}: choose another folder with --out") from error
     return folder / REPORT
 
 
-def render(chain: Chain) -> str:
+def render(pipeline: Pipeline) -> str:
     """The HTML, the same text for the same runs."""
     style = page_frame.asset("report.css") + page_frame.asset("campaign.css")
     return page_frame.template("campaign.html.j2").render(
-        chain=chain,
+        pipeline=pipeline,
         style=style,
         policy=page_frame.policy(style),
-        tasks=campaign_view.tasks(chain),
-        heats=campaign_view.heats(chain),
-        models=campaign_view.models(chain),
-        progress=campaign_view.progress(chain),
-        provenance=campaign_view.provenance(chain),
+        tasks=view.tasks(pipeline),
+        heats=view.heats(pipeline),
+        models=view.models(pipeline),
+        progress=view.progress(pipeline),
+        provenance=view.provenance(pipeline),
         few=FEW,
         budgets=flops.BUDGETS,
         pretty=lambda text: parse(text).pretty(),

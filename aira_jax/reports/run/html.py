@@ -12,10 +12,11 @@ from statistics import fmean
 
 from aira_jax.core.formatting import AXES, amount, dollars, number, seconds, spent_of
 from aira_jax.core.text import one_line, visible
-from aira_jax.reports import charts, page_frame
-from aira_jax.reports.drawing import draw
-from aira_jax.reports.nodepage import page
-from aira_jax.reports.verdict import scores_by_seed, verdict
+from aira_jax.reports import page_frame
+from aira_jax.reports.run import charts
+from aira_jax.reports.run.drawing import draw
+from aira_jax.reports.run.nodepage import page
+from aira_jax.reports.run.verdict import scores_by_seed, verdict
 from aira_jax.runs.view import Point, RunView
 
 MAX_BYTES = 12_000_000  # of candidates' and models' text; the rest of a report takes about 5 kB per node

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aira_jax.reports import page_frame
-from aira_jax.reports.verdict import Claim
+from aira_jax.reports.run.verdict import Claim
 from aira_jax.statistics import tables
 from aira_jax.statistics.contrasts import Contrast, Measure, Verdict
 from aira_jax.statistics.published import SOURCE
@@ -63,7 +63,7 @@ def write(summary: Summary, contrasts: Sequence[Contrast], folder: str | os.Path
     Tables and plots that an earlier study left there and that this one has nothing for are removed. Raises
     ValueError where `folder` cannot be written.
     """
-    from aira_jax.reports import statistics_figures  # matplotlib takes a second: bad input should not wait for it
+    from aira_jax.reports.statistics import figures  # matplotlib takes a second: bad input should not wait for it
 
     folder = Path(folder)
     every = tables.of(summary, contrasts)
@@ -78,7 +78,7 @@ def write(summary: Summary, contrasts: Sequence[Contrast], folder: str | os.Path
             files[table.name].write_text(table.to_csv(), encoding="utf-8")
         shown = [table.filled() for table in made if table.name not in ONLY_FILES]
         (folder / MARKDOWN).write_text("\n".join(table.to_markdown() for table in shown), encoding="utf-8")
-        plots = statistics_figures.write(summary, folder / PLOTS)
+        plots = figures.write(summary, folder / PLOTS)
         (folder / NUMBERS).write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
         (folder / REPORT).write_text(render(summary, contrasts, shown, _pictures(plots)), encoding="utf-8")
     except OSError as error:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from aira_jax.reports.figures import save, style
+from aira_jax.reports.plotting import save, style
 from aira_jax.statistics.bootstrap import Estimate
 from aira_jax.statistics.study import Study
 from aira_jax.statistics.summary import Cell, Summary

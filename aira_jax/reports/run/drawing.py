@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Set
 
-from aira_jax.reports.layout import ROOT, Layout, Row, tidy
+from aira_jax.reports.run.layout import ROOT, Layout, Row, tidy
 from aira_jax.runs.view import NodeView, RunView
 
 ROOMY_NODES = 60  # up to here marks are large and carry their fitness

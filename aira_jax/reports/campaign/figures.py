@@ -6,21 +6,21 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from aira_jax.compose import flops
-from aira_jax.compose.pipeline import Chain
-from aira_jax.reports import campaign_view
-from aira_jax.reports.figures import COLOURS, CYCLE, save, style
+from aira_jax.compose.pipeline import Pipeline
+from aira_jax.reports.campaign import view
+from aira_jax.reports.plotting import COLOURS, CYCLE, save, style
 
 
-def write(chain: Chain, folder: Path) -> list[Path]:
+def write(pipeline: Pipeline, folder: Path) -> list[Path]:
     """Every plot as PNG and SVG; returns their paths."""
     plots = {"heat_map": heat_map, "clusters": clusters, "progress": progress, "steps": steps}
     with style():
-        return [path for name, draw in plots.items() for path in save(draw(chain), folder, name)]
+        return [path for name, draw in plots.items() for path in save(draw(pipeline), folder, name)]
 
 
-def heat_map(chain: Chain) -> Figure:
+def heat_map(pipeline: Pipeline) -> Figure:
     """Share of each primitive at each layer: over all patterns, and over those who voted."""
-    heats = campaign_view.heats(chain)
+    heats = view.heats(pipeline)
     figure = Figure(figsize=(7.0, 0.9 + 1.25 * len(heats)), layout="constrained")
     for axes, heat in zip(figure.subplots(len(heats), 1, squeeze=False)[:, 0], heats, strict=True):
         for y, (primitive, shares) in enumerate(heat.rows):
@@ -46,10 +46,10 @@ def heat_map(chain: Chain) -> Figure:
     return figure
 
 
-def clusters(chain: Chain) -> Figure:
+def clusters(pipeline: Pipeline) -> Figure:
     """Scores by place in the ranking, one colour per cluster, one panel per task."""
-    figure = Figure(figsize=(5.0, 2.6 * len(chain.groups)), layout="constrained")
-    for axes, group in zip(figure.subplots(len(chain.groups), 1, squeeze=False)[:, 0], chain.groups, strict=True):
+    figure = Figure(figsize=(5.0, 2.6 * len(pipeline.groups)), layout="constrained")
+    for axes, group in zip(figure.subplots(len(pipeline.groups), 1, squeeze=False)[:, 0], pipeline.groups, strict=True):
         first = 0
         for number, size in enumerate(group.clusters):
             members = group.entries[first : first + size]
@@ -57,17 +57,17 @@ def clusters(chain: Chain) -> Figure:
             label = f"cluster {number + 1}: {size}{', votes' if number == 0 else ''}"
             axes.plot(places, [e.score for e in members], "o", ms=4, color=CYCLE[number % len(CYCLE)], label=label)
             first += size
-        axes.set(title=group.task, xlabel="place in the ranking", ylabel=chain.base.ranked_by)
+        axes.set(title=group.task, xlabel="place in the ranking", ylabel=pipeline.base.ranked_by)
         axes.legend()
     return figure
 
 
-def progress(chain: Chain) -> Figure:
+def progress(pipeline: Pipeline) -> Figure:
     """Best validation score so far of every run, one colour per agent, one panel per task."""
-    tasks = list(dict.fromkeys(agent.task for agent in chain.agents))
+    tasks = list(dict.fromkeys(agent.task for agent in pipeline.agents))
     figure = Figure(figsize=(5.0, 2.6 * len(tasks)), layout="constrained")
     for axes, task in zip(figure.subplots(len(tasks), 1, squeeze=False)[:, 0], tasks, strict=True):
-        for number, agent in enumerate(a for a in chain.agents if a.task == task):
+        for number, agent in enumerate(a for a in pipeline.agents if a.task == task):
             for i, curve in enumerate(agent.curves.values()):
                 known = [(step, value) for step, value in enumerate(curve, 1) if value is not None]
                 label = agent.agent if i == 0 else None
@@ -78,14 +78,14 @@ def progress(chain: Chain) -> Figure:
     return figure
 
 
-def steps(chain: Chain) -> Figure:
+def steps(pipeline: Pipeline) -> Figure:
     """Training steps that each budget pays for, at every scale, with the chosen method."""
     figure = Figure(figsize=(5.0, 2.8), layout="constrained")
     axes = figure.subplots()
-    reached = [scaled for scaled in chain.scaled if scaled.chosen and scaled.fit is not None]
+    reached = [scaled for scaled in pipeline.scaled if scaled.chosen and scaled.fit is not None]
     for number, scaled in enumerate(reached):
         bought = scaled.fit.to_json()["steps"]
-        label = f"{scaled.scale}, {scaled.method}: {campaign_view.billions(scaled.fit.parameters.non_embedding)}"
+        label = f"{scaled.scale}, {scaled.method}: {view.billions(scaled.fit.parameters.non_embedding)}"
         axes.plot([float(b) for b in flops.BUDGETS], bought.values(), "o-", ms=4, color=CYCLE[number], label=label)
     axes.set(title="Equal FLOPs", xscale="log", yscale="log", xlabel="budget in FLOPs", ylabel="training steps")
     axes.set_xticks([float(b) for b in flops.BUDGETS], labels=flops.BUDGETS)

@@ -1,0 +1,1 @@
+"""The report of a campaign: many runs, one base pattern, models at scale."""

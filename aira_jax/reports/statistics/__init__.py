@@ -1,0 +1,1 @@
+"""The report of a study: many runs, their scores with intervals."""
