@@ -26,8 +26,9 @@ JSON = flags.DEFINE_bool("json", False, "Print one JSON object as the last line.
 
 def main(argv):
     del argv
+    from aira_jax.bench import lra as suite
+    from aira_jax.bench import table
     from lra import workdir
-    from lra.bench import suite
 
     for part in PARTS.value:
         if part not in suite.PARTS:
@@ -37,7 +38,7 @@ def main(argv):
     found = {"environment": workdir.environment()}
     for part in PARTS.value:
         found[part] = suite.PARTS[part](plan)
-        print(f"{part}\n{suite.table(found[part])}\n", flush=True)
+        print(f"{part}\n{table.text(found[part])}\n", flush=True)
     if JSON.value:
         print(json.dumps(found))
 

@@ -26,11 +26,13 @@ _CACHE = flags.DEFINE_string("cache_dir", None, "Results and programs; default: 
 
 def main(argv):
     del argv
-    from aira_jax.proxies import bench, fidelity
+    from aira_jax.bench import proxies as bench
+    from aira_jax.proxies import fidelity
     from aira_jax.proxies.engine_table import describe
     from aira_jax.proxies.engines import Engine
+    from kernels_pallas.bench import provenance
 
-    print(f"{bench.hardware()}; one 2048^3 float32 product: {bench.matmul_gflops():.0f} GFLOP/s", flush=True)
+    print(f"{provenance.hardware()}; one 2048^3 float32 product: {bench.matmul_gflops():.0f} GFLOP/s", flush=True)
     if _PEER.value:
         return _peer(bench)
     if _CORRELATE.value:

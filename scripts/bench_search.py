@@ -15,7 +15,6 @@ from pathlib import Path
 from absl import flags
 
 from aira_jax.core import cli
-from aira_jax.search import bench
 
 NODES = flags.DEFINE_integer("nodes", 20, "Nodes of the search.", lower_bound=1)
 FOLD = flags.DEFINE_integer("fold", 500, "Nodes of the log that is folded.", lower_bound=1)
@@ -23,6 +22,8 @@ SLEEP = flags.DEFINE_float("sleep_s", 0.5, "What each evaluation sleeps.", lower
 
 
 def main(argv: Sequence[str]) -> None:
+    from aira_jax.bench import search as bench
+
     with tempfile.TemporaryDirectory() as folder:
         measured = bench.overhead(Path(folder), nodes=NODES.value, sleep_s=SLEEP.value)
         print(json.dumps({**measured, **bench.fold(Path(folder) / "fold", nodes=FOLD.value)}))

@@ -19,8 +19,8 @@ from aira_jax.primitives.block import PrimitivesConfig
 from aira_jax.primitives.mamba2 import Mamba2Config
 from aira_jax.primitives.mlp import MLPConfig
 from aira_jax.primitives.norm import NormKind
-from aira_jax.proxies import bench
 from aira_jax.scaling.latency import BlockTable, Mode, Timed
+from kernels_pallas.bench import provenance
 
 ROTARY_BASE = 5e5
 
@@ -75,7 +75,7 @@ def profile(
                 "lower the batch or the length"
             ) from error
     return BlockTable(
-        device=bench.hardware(),
+        device=provenance.hardware(),
         scale=dims.name,
         space=dims.space,
         mode=mode,

@@ -15,7 +15,7 @@ from kernels_pallas import cases
 from kernels_pallas.bench import shapes
 from kernels_pallas.common import roofline
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "peers" / "mamba_ssm_peer.py"
+SCRIPT = Path(__file__).with_name("mamba_ssm_peer.py")
 FILES = (
     *(f"ops/triton/{name}.py" for name in ("ssd_combined", "ssd_bmm", "ssd_chunk_state", "ssd_state_passing")),
     *(f"ops/triton/{name}.py" for name in ("ssd_chunk_scan", "softplus", "layernorm_gated", "k_activations")),

@@ -31,6 +31,13 @@ def collect() -> dict:
     }
 
 
+def hardware() -> str:
+    """What the numbers of a table were measured on, in one line."""
+    device = jax.devices()[0]
+    cores = len(os.sched_getaffinity(0))
+    return f"{device.platform} {device.device_kind}, {_cpu_name()}, {cores} core(s), jax {jax.__version__}"
+
+
 def _cpu_name() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

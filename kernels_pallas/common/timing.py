@@ -1,10 +1,10 @@
-"""Timing of compiled calls: queued repeats on the host clock, and busy time of the device from a profiler trace."""
+"""Timing: queued repeats of a compiled call, calls in turn, and busy time of the device from a profiler trace."""
 
 import dataclasses
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -23,6 +23,36 @@ class Timing:
     def dispatch_bound(self) -> bool:
         """Whether the host kept the device waiting."""
         return self.device_us is not None and self.wall_us > 1.15 * self.device_us
+
+
+@dataclasses.dataclass(frozen=True)
+class Seconds:
+    """Per call. `cpu` sums over the threads of the process."""
+
+    wall: float
+    cpu: float
+
+
+def timed(call: Callable[[], object]) -> Seconds:
+    """One call; what it returns is waited for."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    jax.block_until_ready(call())
+    return Seconds(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def interleaved(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[Seconds]]:
+    """`rounds` times every call in turn, after one that is not counted, so that all see the same machine."""
+    for call in calls.values():
+        jax.block_until_ready(call())
+    found: dict[str, list[Seconds]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            found[name].append(timed(call))
+    return found
+
+
+def median(values: Sequence[Seconds]) -> Seconds:
+    return Seconds(statistics.median(v.wall for v in values), statistics.median(v.cpu for v in values))
 
 
 def compile_call(fn: Callable, *args):

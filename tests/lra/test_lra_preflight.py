@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from aira_jax.bench.lra_subjects import subject
 from lra import limits as memory
 from lra import limits as preflight
-from lra.bench.subjects import subject
 from lra.failures import CandidateFault, Kind
 from lra.settings import defaults
 

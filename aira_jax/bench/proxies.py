@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import os
-import platform
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +19,8 @@ from aira_jax.proxies.fidelity import Preset
 from aira_jax.proxies.proxy_model import Setup
 from aira_jax.proxies.result import ProxyResult
 from aira_jax.proxies.train import Lane, Trainer
+from kernels_pallas.bench import provenance
+from kernels_pallas.common.timing import timed
 
 PEER_BAND = (0.25, 0.35)  # macro accuracy of mad-lab's own loop over its last 8 of 12 epochs: .289 to .310
 PEER_SECONDS = 497.0  # of mad-lab's loop, 12 epochs with validation, on one core of about 50 GFLOP/s
@@ -44,24 +44,12 @@ class Arm:
         return steps * self.step_s + (0.0 if self.setup.engine is Engine.SHARED else self.compile_s)
 
 
-def hardware() -> str:
-    """What the numbers were measured on."""
-    device, cpu = jax.devices()[0], platform.processor()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        cpu = next(
-            (x.partition(":")[2].strip() for x in info.read_text().splitlines() if x.startswith("model name")), cpu
-        )
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{device.platform} {device.device_kind}, {cpu}, {cores} core(s), jax {jax.__version__}"
-
-
 def matmul_gflops(n: int = 2048) -> float:
     """What the device reaches on one large float32 product, the yardstick for all else."""
     a = jnp.ones((n, n))
     product = jax.jit(lambda a: jnp.dot(a, a, precision="highest"))
     product(a).block_until_ready()
-    return max(2 * n**3 / _seconds(lambda: product(a)) / 1e9 for _ in range(5))
+    return max(2 * n**3 / timed(lambda: product(a)).wall / 1e9 for _ in range(5))
 
 
 def flops_per_step(model_params: int, layers: Sequence[str], d: int, length: int, rows: int) -> float:
@@ -111,7 +99,7 @@ def store_winners(measured: Sequence[Arm], table: Path = engine_table.TABLE) -> 
         shape["length"] = best.length
         row = shape | {"engine": best.setup.engine, "micro": best.setup.micro, "attention": best.setup.attention}
         row |= {"compile_s": round(best.compile_s, 2), "step_s": round(best.step_s, 4), "gflops": round(best.gflops, 1)}
-        row["measured_on"] = hardware()
+        row["measured_on"] = provenance.hardware()
         rows = [old for old in rows if any(old[key] != value for key, value in shape.items())] + [row]
     rows.sort(key=lambda row: (row["backend"], row["device"], row["d"], row["batch"], row["length"]))
     text = ",\n  ".join(json.dumps(row) for row in rows)
@@ -155,9 +143,3 @@ def _parameters(trainer: Trainer) -> int:
     model = trainer.model.wrapper.clone(layers=trainer.model.program.layers)
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 2), jnp.int32))
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))
-
-
-def _seconds(f) -> float:
-    start = time.perf_counter()
-    f().block_until_ready()
-    return time.perf_counter() - start

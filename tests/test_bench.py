@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from lra.bench import peer, subjects, suite, timing
+from aira_jax.bench import lra_subjects, s5_peer, table
+from kernels_pallas.common import timing
 from lra.settings import defaults
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def test_calls_alternate_after_one_that_is_not_counted():
@@ -25,12 +26,12 @@ def test_the_median_is_taken_of_each_clock():
 
 
 def test_tables_align_and_leave_holes_open():
-    text = suite.table([{"a": 1_234, "b": 0.5}, {"a": "x"}])
+    text = table.text([{"a": 1_234, "b": 0.5}, {"a": "x"}])
     assert text.splitlines() == ["    a    b", "1,234  0.5", "    x     "]
 
 
 def test_batches_have_the_shape_of_the_task():
-    batch = subjects.tokens("retrieval", defaults("retrieval").replace(batch_size=3, max_length=50))
+    batch = lra_subjects.tokens("retrieval", defaults("retrieval").replace(batch_size=3, max_length=50))
     assert {name: value.shape for name, value in batch.items()} == {
         **{"inputs1": (3, 50), "inputs2": (3, 50)},
         "targets": (3,),
@@ -40,7 +41,7 @@ def test_batches_have_the_shape_of_the_task():
 
 def test_a_folder_that_is_no_checkout_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"holds no s5/train_helpers.py"):
-        peer.step(tmp_path, 1, 8)
+        s5_peer.step(tmp_path, 1, 8)
 
 
 def test_unknown_parts_are_named_with_the_nearest():
@@ -53,6 +54,6 @@ def test_unknown_parts_are_named_with_the_nearest():
 @pytest.mark.slow
 def test_every_step_of_a_subject_moves_its_parameters():
     small = defaults("listops").replace(max_length=32, batch_size=2, num_layers=1, emb_dim=16, qkv_dim=16, warmup=1)
-    update = subjects.subject("listops", "linear", small).step()
+    update = lra_subjects.subject("listops", "linear", small).step()
     losses = [float(update()["loss"]) for _ in range(3)]
     assert losses[0] != losses[2]

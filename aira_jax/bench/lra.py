@@ -11,17 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from aira_jax.bench import s5_peer as peers
+from aira_jax.bench.lra_subjects import Subject, subject
+from kernels_pallas.common.timing import Seconds, interleaved, median, timed
 from lra import designs, settings
-from lra.bench import peer as peers
-from lra.bench.subjects import Subject, subject
-from lra.bench.timing import Seconds, interleaved, median, timed
 from lra.data import build, store
 
 PEER_CPU_S = 1.64  # the peer's own train step at this shape, a shared core of the class used here, July 2026
 TARGET = 1.0
 PIPELINE_TARGET = 0.05
 SMOKE_TARGET_S = 90.0
-ROOT = Path(__file__).resolve().parents[2]
 
 Row = dict[str, Any]
 
@@ -104,10 +103,10 @@ def smoke(plan: Plan) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         data, work = Path(folder) / "data", Path(folder) / "run"
         build.make(build.Request(build.Task.LISTOPS, profile=build.Profile.SMOKE), data)
-        command = [sys.executable, str(ROOT / "scripts" / "lra_train.py"), "--config=configs/lra.py:listops"]
+        command = [sys.executable, "-m", "aira_jax", "lra_train", "--config=lra:listops"]
         before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         arguments = [*command, f"--data={data}", f"--workdir={work}"]
-        done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run(arguments, capture_output=True, text=True)
         wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         raise RuntimeError(f"the smoke run ended with {done.returncode}:\n{done.stderr}")
@@ -122,17 +121,3 @@ PARTS: dict[str, Callable[[Plan], list[Row]]] = {
     "designs": each_design,
     "smoke": smoke,
 }
-
-
-def table(rows: list[Row]) -> str:
-    """Rows as aligned columns."""
-    heads = list(dict.fromkeys(key for row in rows for key in row))
-    cells = [heads, *([_cell(row.get(head)) for head in heads] for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(heads))]
-    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in cells)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

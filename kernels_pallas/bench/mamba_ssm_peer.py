@@ -1,6 +1,6 @@
 """Times mamba_ssm's Triton kernels; run by scripts/bench_kernels.py in a Python that has torch and triton, without JAX.
 
-    python scripts/peers/mamba_ssm_peer.py <checkout> <folder with inputs.npz> <chunk>
+    python kernels_pallas/bench/mamba_ssm_peer.py <checkout> <folder with inputs.npz> <chunk>
 
 Reads x, dt, A, B, C, D, dt_bias (bfloat16 as uint16), writes y.npy and result.json. Only ten files of the checkout are
 needed; its package __init__ files are replaced by empty modules, because they import more than the kernels.
