@@ -11,7 +11,7 @@ from typing import Any
 from aira_jax.search import events, run
 from aira_jax.search.events import EventLog, Kind
 from aira_jax.search.tree import Tree
-from aira_jax.tasks import loader
+from aira_jax.tasks import loader, mounts
 
 TASK = "NeuralArchitectureSearchMAD2PrimitivesAccuracy"
 EVALUATOR = """
@@ -37,15 +37,10 @@ def overhead(folder: Path, *, nodes: int, sleep_s: float) -> dict[str, float]:
         "dedupe": "rerun",
         "paths": {"data_root": str(folder / "data"), "cache_dir": str(folder / "cache")},
     }
-    known = loader.load
-    loader.load = lambda name: task
-    try:
-        loader.prepare(task, "smoke", folder / "data")
-        before, start = os.times(), time.perf_counter()
-        done = run.search(config, folder / "runs")
-        wall_s, after = time.perf_counter() - start, os.times()
-    finally:
-        loader.load = known
+    mounts.prepare(task, "smoke", folder / "data")
+    before, start = os.times(), time.perf_counter()
+    done = run.search(config, folder / "runs", task=task)
+    wall_s, after = time.perf_counter() - start, os.times()
     records = events.read(done.folder)
     tree = Tree.fold(records, events.Blobs(done.folder / "blobs"))
     if len(tree.good) != nodes:

@@ -16,7 +16,7 @@ from aira_jax.search.executions import PREDICTIONS, RESULT_FILE, Executor, Phase
 from aira_jax.search.operators import Analysis, Fitness
 from aira_jax.search.settings import SandboxSettings
 from aira_jax.search.tree import Node, NodeStatus, Tree, resolve
-from aira_jax.tasks.fitting import private_root
+from aira_jax.tasks.mounts import Prepared
 
 INFRA_TRIES = 2
 PASSED = {
@@ -60,39 +60,6 @@ class Recorded:
         self._ends = [end for end in self._ends if (end["phase"], end["seed"], end["status"]) != (phase, seed, "ok")]
 
 
-@dataclasses.dataclass(frozen=True)
-class Splits:
-    """The three mounts: what candidates see, and the labels of each split for the trusted evaluator only.
-
-    Beside its labels a split's mount may hold `<split>_inputs`, what a fit must answer: candidates see that too.
-    `labels_root` holds all labels of all tasks, `raw` are files that they were made from.
-    """
-
-    agent: Path
-    eval_validation: Path | None
-    eval_test: Path | None = None
-    labels_root: Path | None = None
-    raw: tuple[Path, ...] = ()
-
-    @classmethod
-    def of(cls, prepared) -> "Splits":
-        """From what aira_jax.tasks.loader prepared."""
-        return cls(prepared.agent, prepared.eval_validation, prepared.eval_test, prepared.labels_root, prepared.raw)
-
-    def mounts(self, split: str, *, trusted: bool) -> tuple[Mount, ...]:
-        labels = {"validation": self.eval_validation, "test": self.eval_test}[split]
-        folders = [path for path in sorted(self.agent.iterdir()) if path.is_dir()]
-        apart = [path for path in sorted(labels.iterdir()) if path.is_dir()] if labels else []
-        folders += [path for path in apart if trusted or path.name == f"{split}_inputs"]
-        return tuple(Mount(path, f"data/{path.name}") for path in folders)
-
-    @property
-    def hidden(self) -> tuple[Path, ...]:
-        """What no candidate may reach."""
-        places = (self.labels_root, self.eval_validation, self.eval_test, *self.raw, private_root())
-        return tuple(path for path in places if path)
-
-
 class Evaluator:
     """Evaluates candidates of one task. Every method returns exec_end records or an Outcome and blocks meanwhile.
 
@@ -106,13 +73,13 @@ class Evaluator:
         profile: str,
         fitness: Fitness,
         limits: SandboxSettings,
-        splits: Splits,
+        prepared: Prepared,
         executor: Executor,
         scratch: Path,
         hidden: Sequence[Path] = (),
     ):
         self.task, self.profile, self.fitness = task, profile, fitness
-        self.splits, self.executor = splits, executor
+        self.prepared, self.executor = prepared, executor
         self._limits, self._scratch, self._hidden = limits, scratch, tuple(hidden)
 
     def run(self, node: int, files: Mapping[str, str], seeds: Sequence[int], recorded: Recorded) -> "Measurement":
@@ -213,9 +180,9 @@ class Evaluator:
             limit_s=limit_s,
             memory_gb=self._limits.memory_gb or self.task.limits["memory_gb"],
             files=files,
-            mounts=self.splits.mounts(split, trusted=program is Program.TRUSTED),
+            mounts=self.prepared.mounts(split, trusted=program is Program.TRUSTED),
             program=program,
-            hidden=(*self.splits.hidden, *self._hidden),
+            hidden=(*self.prepared.hidden, *self._hidden),
             printed_metric=self.task.metric if self._upstream and program is Program.TRUSTED else None,
         )
 

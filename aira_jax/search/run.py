@@ -15,11 +15,11 @@ from aira_jax.core import choices
 from aira_jax.core.cli import Exit
 from aira_jax.llm import control
 from aira_jax.llm.base import Operator, Role, Sampling
+from aira_jax.sandbox.base import Sandbox
 from aira_jax.search import events
 from aira_jax.search.calls import asks_again
 from aira_jax.search.confirm import confirm, submit
 from aira_jax.search.crew import Crew, Interrupts
-from aira_jax.search.evaluation import Splits
 from aira_jax.search.events import Kind, Record, WriteFailed
 from aira_jax.search.journal import Journal, Observer
 from aira_jax.search.loop import Loop, Stopped
@@ -28,7 +28,9 @@ from aira_jax.search.scoring import TestScorer, score_wanted, test_evaluator
 from aira_jax.search.session import ROOT, Session, data_root, describe_machine, plain, run_dir
 from aira_jax.search.settings import PROPOSERS, Settings, TestWhen
 from aira_jax.search.workshop import Proposer, Workshop
-from aira_jax.tasks import loader
+from aira_jax.tasks import loader, mounts
+from aira_jax.tasks.overview import data_overview
+from aira_jax.tasks.task import Task
 
 RESUMABLE = {"interrupt": Exit.INTERRUPTED, "auth": Exit.LLM_STOP, "error": Exit.LLM_STOP}
 
@@ -46,21 +48,26 @@ def search(
     config: Mapping[str, Any],
     workdir: str | os.PathLike,
     *,
+    task: Task | None = None,
+    sandbox: Sandbox | None = None,
     truncate_at_seq: int | None = None,
     observe: Callable[[Path], Sequence[Observer]] = lambda folder: (),
 ) -> Finished:
     """Starts or resumes the run of a config. `truncate_at_seq` continues a branch copy of a damaged run instead.
 
-    `observe(run_dir)` gives the observers. Raises ValueError for bad input, events.DamagedLog for a damaged log.
+    `task` and `sandbox` replace what the config names. `observe(run_dir)` gives the observers.
+    Raises ValueError for bad input, events.DamagedLog for a damaged log.
     """
     settings = Settings.of(config)
-    task = loader.load(settings.task)
+    task = task or loader.load(settings.task)
+    if task.folder.parent != loader.FOLDER:
+        settings = dataclasses.replace(settings, task=str(task.folder))
     check(settings, task)
-    folder = run_dir(workdir, settings)
+    folder = run_dir(workdir, settings, task)
     _check_place(Path(workdir), settings, task)
     if truncate_at_seq is not None:
         folder = events.branch(folder, truncate_at_seq)
-    prepared = loader.prepare(
+    prepared = mounts.prepare(
         task,
         settings.profile,
         data_root(settings),
@@ -71,7 +78,7 @@ def search(
         observers = observe(folder)
         for observer in observers:
             stack.callback(observer.close)
-        session = Session(folder, settings, task, purpose="search", observers=observers)
+        session = Session(folder, settings, task, purpose="search", observers=observers, sandbox=sandbox)
         stack.callback(session.close)
         session.begin(plain(settings))
         with Interrupts() as interrupts:
@@ -188,7 +195,7 @@ def workshop(session: Session, prepared) -> Workshop:
         seed=settings.seed,
         brief=_brief(session, prepared),
         proposers=_proposers(settings, session.log.records),
-        evaluator=session.evaluator(Splits.of(prepared), clock=session.clock),
+        evaluator=session.evaluator(prepared, clock=session.clock),
         journal=journal,
         control=session.control,
         clock=session.clock,
@@ -208,7 +215,7 @@ def _brief(session: Session, prepared) -> Brief:
         profile=settings.profile,
         fitness=settings.fitness,
         compute=describe_machine(settings.workers.devices),
-        data_overview=task.data_overview(prepared),
+        data_overview=data_overview(prepared.agent),
         prompt=settings.prompt,
         memory=settings.memory,
         calls={operator: _call_options(settings.options(operator)) for operator in PROPOSERS},

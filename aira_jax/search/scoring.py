@@ -4,16 +4,17 @@ import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
 
+from aira_jax.sandbox.base import Sandbox
 from aira_jax.search import events
 from aira_jax.search.crew import Crew, Interrupts
-from aira_jax.search.evaluation import Evaluator, Recorded, Splits
+from aira_jax.search.evaluation import Evaluator, Recorded
 from aira_jax.search.events import Kind, Record
 from aira_jax.search.journal import Journal, Observer
 from aira_jax.search.operators import Fitness
 from aira_jax.search.session import Session, data_root, last_config
 from aira_jax.search.settings import Settings, TestWhen
 from aira_jax.search.tree import Node, Tree
-from aira_jax.tasks import loader
+from aira_jax.tasks import loader, mounts
 
 
 class TestScorer:
@@ -77,14 +78,14 @@ def score_wanted(session: Session, crew: Crew, when: TestWhen, repeats: int) -> 
 def test_evaluator(session: Session) -> Evaluator:
     """An evaluator that may see the test labels, which are prepared now and not before."""
     settings = session.settings
-    prepared = loader.prepare_test(
+    prepared = mounts.prepare_test(
         session.task,
         settings.profile,
         data_root(settings),
         hidden_seed=settings.eval.hidden_seed,
         self_reported=settings.fitness is Fitness.SELF_REPORTED,
     )
-    return session.evaluator(Splits.of(prepared), clock=None)
+    return session.evaluator(prepared, clock=None)
 
 
 test_evaluator.__test__ = False
@@ -95,7 +96,12 @@ def _distinct(pairs: list[tuple[Node, int]]) -> list[tuple[Node, int]]:
 
 
 def score_run(
-    folder: str | Path, *, when: str = "", repeats: int | None = None, observers: Iterable[Observer] = ()
+    folder: str | Path,
+    *,
+    when: str = "",
+    repeats: int | None = None,
+    sandbox: Sandbox | None = None,
+    observers: Iterable[Observer] = (),
 ) -> bool:
     """Scores a finished run on the test split. `when` and `repeats` default to the run's config.test (never: after).
 
@@ -110,7 +116,7 @@ def score_run(
     if settings.test.when is TestWhen.NEVER:
         settings = Settings.of(_with_when(config, TestWhen.AFTER))
     task = loader.load(settings.task)
-    session = Session(folder, settings, task, purpose="tests", observers=tuple(observers))
+    session = Session(folder, settings, task, purpose="tests", observers=tuple(observers), sandbox=sandbox)
     try:
         if session.journal.tree.stop is None:
             raise ValueError(f"{folder}: the search has not ended; finish it with scripts/search.py first")

@@ -13,15 +13,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aira_jax import __version__, sandbox
+from aira_jax import __version__
+from aira_jax import sandbox as sandboxes
 from aira_jax.core.settings import differences, flatten
 from aira_jax.llm import control
 from aira_jax.llm.base import Operator
-from aira_jax.sandbox.base import GIB
+from aira_jax.sandbox.base import GIB, Sandbox
 from aira_jax.sandbox.process import kill_leftover
 from aira_jax.search import prompts
 from aira_jax.search.crew import Crew, Interrupts
-from aira_jax.search.evaluation import Evaluator, Splits
+from aira_jax.search.evaluation import Evaluator
 from aira_jax.search.events import EventLog, Kind, Record, WriteFailed, canonical
 from aira_jax.search.executions import Clock, Executor, Slots, make_slots, visible_devices
 from aira_jax.search.journal import Control, Journal, Observer
@@ -30,6 +31,8 @@ from aira_jax.search.settings import Fsync, Settings, is_changeable
 from aira_jax.search.tree import Tree
 from aira_jax.tasks import sources
 from aira_jax.tasks.compose.space import MIN_LAYERS, WIDTH_SCALING
+from aira_jax.tasks.mounts import Prepared
+from aira_jax.tasks.task import Task
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a run's identity leaves out: how far, how fast and where.
@@ -41,16 +44,16 @@ def data_root(settings: Settings) -> Path:
     return Path(settings.paths.data_root or "~/.local/share/aira_jax").expanduser()
 
 
-def run_dir(workdir: str | os.PathLike, settings: Settings) -> Path:
+def run_dir(workdir: str | os.PathLike, settings: Settings, task: Task) -> Path:
     """W/<task>/<agent>/seed_<k>."""
-    return Path(workdir) / settings.task / settings.agent_name / f"seed_{settings.seed}"
+    return Path(workdir) / task.name / settings.agent_name / f"seed_{settings.seed}"
 
 
 def run_id(config: Mapping[str, Any]) -> str:
     """First 10 hex digits of the sha256 of what a config determines."""
     kept = {
         key: value
-        for key, value in flatten(config).items()
+        for key, value in flatten({**config, "task": Path(config["task"]).name}).items()
         if not key.startswith((*NOT_IDENTITY, "display.", "log.")) and key != "llm.path"
     }
     return hashlib.sha256(canonical(kept)).hexdigest()[:10]
@@ -59,14 +62,25 @@ def run_id(config: Mapping[str, Any]) -> str:
 class Session:
     """A run directory that this process writes: the journal and the tools around it. Close it in the end.
 
-    `purpose` is "search" or "tests"; only a search counts on the run's wall clock. Observers are closed by whoever
+    `purpose` is "search" or "tests"; only a search counts on the run's wall clock. `sandbox` None: that of
+    the settings. Observers are closed by whoever
     made them.
     """
 
-    def __init__(self, folder: Path, settings: Settings, task, *, purpose: str, observers: Sequence[Observer] = ()):
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        task: Task,
+        *,
+        purpose: str,
+        observers: Sequence[Observer] = (),
+        sandbox: Sandbox | None = None,
+    ):
         self.folder, self.settings, self.task, self.purpose = folder, settings, task, purpose
         self.slots_wanted = make_slots(settings.workers, exclusive=task.exclusive)
-        self._sandbox = sandbox.make(settings.sandbox.backend, settings.sandbox.require_isolation)
+        wanted = settings.sandbox
+        self._sandbox = sandbox or sandboxes.make(wanted.backend, wanted.require_isolation)
         self.log = EventLog(folder, fsync=settings.log.fsync is Fsync.ALWAYS)
         try:
             self.journal = Journal(self.log, observers)
@@ -144,7 +158,7 @@ class Session:
         named = self.settings.paths.cache_dir or os.environ.get("AIRA_JAX_CACHE")
         return Path(named).expanduser().resolve() if named else Path("~/.cache/aira_jax").expanduser()
 
-    def evaluator(self, splits: Splits, *, clock: Clock | None) -> Evaluator:
+    def evaluator(self, prepared: Prepared, *, clock: Clock | None) -> Evaluator:
         """An evaluator on this session's slots. `clock` None: on the test account, which no budget bounds."""
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
@@ -166,7 +180,7 @@ class Session:
             profile=self.settings.profile,
             fitness=self.settings.fitness,
             limits=self.settings.sandbox,
-            splits=splits,
+            prepared=prepared,
             executor=executor,
             scratch=self.scratch,
             hidden=(self.folder.parents[2].resolve(), self.cache),
@@ -248,6 +262,8 @@ def check_same(
         )
     changes = differences(last_config(records), config)
     fixed = {key: values for key, values in changes.items() if not is_changeable(key)}
+    if tree.run.get("task") == task.name:  # the same task, in another place
+        fixed.pop("task", None)
     if fixed:
         lines = [f"    config.{key}: {old!r} in the log, {new!r} now" for key, (old, new) in fixed.items()]
         raise ValueError(

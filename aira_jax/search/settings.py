@@ -175,7 +175,9 @@ class Display:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """All of a search. `agent` names the folder of its runs; "" = <policy>-<model or backend>."""
+    """All of a search. `task` is a name or the path of a task folder.
+
+    `agent` names the folder of its runs; "" = <policy>-<model or backend>."""
 
     task: str = "NeuralArchitectureSearchMAD2PrimitivesAccuracy"
     agent: str = ""
@@ -272,8 +274,9 @@ def _check(settings: Settings) -> None:
             raise ValueError(f"config.{key}={values[key]} must be at least {least}")
     if not 0 <= settings.policy.greedy.debug_prob <= 1:
         raise ValueError(f"config.policy.greedy.debug_prob={settings.policy.greedy.debug_prob} must lie in [0, 1]")
-    for word, key in ((settings.task, "task"), (settings.agent or "a", "agent")):
-        if not word or "/" in word or word.startswith("."):
-            raise ValueError(f"config.{key}={word!r} names a folder: it must not be empty, hold / or begin with a dot")
+    if not settings.task:
+        raise ValueError("config.task is empty: name a task or the path of a task folder")
+    if "/" in settings.agent or settings.agent.startswith("."):
+        raise ValueError(f"config.agent={settings.agent!r} names a folder: it must not hold / or begin with a dot")
     for operator in PROPOSERS:
         settings.options(operator)

@@ -242,7 +242,7 @@ class _Bench:
             raise _Broken(f"the result file and the result block differ: {run.result['value']} and {value}")
 
     def _prepared(self) -> loader.Prepared:
-        return loader.prepare_test(self.task, PROFILE, self.scratch / "data")
+        return mounts.prepare_test(self.task, PROFILE, self.scratch / "data")
 
     def _evaluate(self, files, flags: Sequence[str], *, split: Split | None = None, python: Sequence[str] = ()) -> _Run:
         """Runs evaluate.py in a fresh work directory; `split` None leaves ./data out."""

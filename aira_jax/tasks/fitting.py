@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import os
 import shutil
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from aira_jax.sandbox.base import GIB, Execution, Job, Limits, Mount, Status
 from aira_jax.sandbox.failures import Program, classify
 from aira_jax.tasks import evaluation
 from aira_jax.tasks.evaluation import Arguments, CandidateError, EvaluatorError
-from aira_jax.tasks.mounts import PACKAGE_ROOT
+from aira_jax.tasks.mounts import PACKAGE_ROOT, private_root
 
 PRODUCT = "predictions"  # in the work directory of a fit: what the score reads
 RESULT = "result.json"
@@ -64,11 +63,6 @@ def private(prefix: str) -> Iterator[Path]:
     root.mkdir(mode=0o700, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=root) as folder:
         yield Path(folder)
-
-
-def private_root() -> Path:
-    """Where they all lie, which every sandbox must hide from candidates."""
-    return Path(tempfile.gettempdir()) / f"aira-jax-labels-{os.getuid()}"
 
 
 def _keep(product: Path, arguments: Arguments) -> None:

@@ -18,14 +18,12 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from aira_jax.sandbox.base import Mount
 from aira_jax.tasks import sources
 from aira_jax.tasks.evaluation import Split
 from aira_jax.tasks.preparation import HIDDEN_SEED
-
-if TYPE_CHECKING:
-    from aira_jax.tasks.loader import Task
+from aira_jax.tasks.task import Task
 
 MARKER = "prepared.json"
 PACKAGE_ROOT = Path(__file__).parents[2]
@@ -35,6 +33,7 @@ PACKAGE_ROOT = Path(__file__).parents[2]
 class Prepared:
     """Folders whose children appear under ./data of an execution; labels only for the evaluator.
 
+    Beside its labels a split's mount may hold `<split>_inputs`, what a fit must answer: candidates see that too.
     `eval_validation` is None for tasks without validation scoring, `eval_test` until `prepare_test` made it.
     `labels_root` holds all labels of all tasks, `raw` what they were made from: no candidate may reach them.
     """
@@ -45,9 +44,23 @@ class Prepared:
     labels_root: Path
     raw: tuple[Path, ...] = ()
 
+    def mounts(self, split: str, *, trusted: bool) -> tuple[Mount, ...]:
+        """What an execution sees under ./data; a trusted one sees the labels of `split`."""
+        labels = {Split.VALIDATION: self.eval_validation, Split.TEST: self.eval_test}[Split(split)]
+        folders = [path for path in sorted(self.agent.iterdir()) if path.is_dir()]
+        apart = [path for path in sorted(labels.iterdir()) if path.is_dir()] if labels else []
+        folders += [path for path in apart if trusted or path.name == f"{split}_inputs"]
+        return tuple(Mount(path, f"data/{path.name}") for path in folders)
+
+    @property
+    def hidden(self) -> tuple[Path, ...]:
+        """What no candidate may reach."""
+        places = (self.labels_root, self.eval_validation, self.eval_test, *self.raw, private_root())
+        return tuple(path for path in places if path)
+
 
 def prepare(
-    task: "Task",
+    task: Task,
     profile: str,
     data_root: str | Path,
     hidden_seed: int | None = None,
@@ -64,7 +77,7 @@ def prepare(
 
 
 def prepare_test(
-    task: "Task",
+    task: Task,
     profile: str,
     data_root: str | Path,
     hidden_seed: int | None = None,
@@ -81,7 +94,7 @@ def prepare_test(
 class _Place:
     """Where the data of one (task, profile, seed, mode) lie."""
 
-    task: "Task"
+    task: Task
     root: Path
     marker: Mapping[str, str | bool]
     hidden_seed: int | None
@@ -187,6 +200,11 @@ class _Place:
                 f"{script} of {self.task.name} ended with exit code {done.returncode}:\n{done.stderr[-2000:].strip()}\n"
                 f"    the command was: {' '.join(command)}"
             )
+
+
+def private_root() -> Path:
+    """Where the labels of evaluations by hand lie, which every sandbox must hide from candidates."""
+    return Path(tempfile.gettempdir()) / f"aira-jax-labels-{os.getuid()}"
 
 
 def script_environment() -> dict[str, str]:

@@ -105,7 +105,7 @@ def config(root: Path, **options):
     """A config of the toy task; options are dotted keys with "__" for the dot."""
     made = to_config(Settings())
     common = {
-        "task": TASK,
+        "task": str(TASKS / TASK),
         "log__fsync": "off",
         "display__terminal": "off",
         "paths__data_root": str(root / "data"),

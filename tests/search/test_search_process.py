@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,15 +17,14 @@ from search_lab import tree
 
 from aira_jax.search import events
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+ROOT = Path(__file__).parents[2]
 RUN = Path(search_lab.TASK) / "greedy-control.evolution" / "seed_0"
 
 
 def command(root: Path, *flags: str, workdir: str = "runs") -> list[str]:
     common = {
         "workdir": root / workdir,
-        "config.task": search_lab.TASK,
+        "config.task": search_lab.TASKS / search_lab.TASK,
         "config.llm.backend": "control.evolution",
         "config.paths.data_root": root / "data",
         "config.paths.cache_dir": root / "cache",
@@ -33,7 +33,7 @@ def command(root: Path, *flags: str, workdir: str = "runs") -> list[str]:
     }
     named = {flag.lstrip("-").partition("=")[0] for flag in flags}
     given = [f"--{key}={value}" for key, value in common.items() if key not in named]
-    return [sys.executable, str(HERE / "toy_search.py"), *given, *flags]
+    return [sys.executable, str(ROOT / "scripts" / "search.py"), *given, *flags]
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -208,12 +208,11 @@ def test_damage_is_exit_4_and_a_branch_continues(tmp_path):
 def test_a_run_is_exported_scored_and_rebuilt(tmp_path):
     assert run(tmp_path).returncode == 0
     folder = tmp_path / "runs" / RUN
-    script = [sys.executable, str(HERE / "toy_search.py")]
 
     def other(name, *flags):
         return subprocess.run(
-            [*script, *flags],
-            env=environment(TOY_SCRIPT=name),
+            [sys.executable, str(ROOT / "scripts" / name), *flags],
+            env=environment(),
             capture_output=True,
             text=True,
             check=False,
@@ -240,3 +239,27 @@ def test_a_run_is_exported_scored_and_rebuilt(tmp_path):
     rebuilt = other("report.py", f"--run={folder}")
     assert rebuilt.returncode == 0, rebuilt.stderr
     assert {path: path.read_bytes() for path in derived} == derived
+
+
+def test_a_task_folder_that_was_moved_continues_where_it_was(tmp_path):
+    first, second = tmp_path / "here" / search_lab.TASK, tmp_path / "there" / search_lab.TASK
+    shutil.copytree(search_lab.TASKS / search_lab.TASK, first)
+    assert run(tmp_path, f"--config.task={first}", "--config.budget.steps=3").returncode == 0
+    first.parent.rename(second.parent)
+    done = run(tmp_path, f"--config.task={second}", "--config.budget.steps=5")
+    assert done.returncode == 0, done.stderr
+    assert len(tree(tmp_path / "runs" / RUN).commits) == 5
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ("./nowhere", "task ./nowhere: no such folder; name a task folder, or one of"),
+        ("ToyNumbers", "unknown task 'ToyNumbers'"),
+        ("./", "metadata.yaml: no such file"),
+    ],
+)
+def test_a_task_that_is_none_is_refused_with_what_is_one(tmp_path, task, message):
+    done = run(tmp_path, f"--config.task={task}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr

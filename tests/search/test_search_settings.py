@@ -55,7 +55,8 @@ def test_defaults_survive_the_way_through_a_config():
         ({"budget": {"usd": -1.0}}, "config.budget.usd=-1.0 must be at least 0"),
         ({"workers": {"order": "lifo"}}, r"unknown config.workers.order 'lifo' .*valid: fifo, asap"),
         ({"policy": {"greedy": {"debug_prob": 2.0}}}, r"debug_prob=2.0 must lie in \[0, 1\]"),
-        ({"task": "a/b"}, "config.task='a/b' names a folder"),
+        ({"agent": "a/b"}, "config.agent='a/b' names a folder"),
+        ({"task": ""}, "config.task is empty: name a task or the path"),
         ({"llm": {"modle": "x"}}, "modle"),
     ],
 )

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from aira_jax.tasks import evaluation, fitting, loader, overview, sources
+from aira_jax.tasks import evaluation, fitting, loader, mounts, overview, sources
 from aira_jax.tasks.evaluation import EvaluatorError, Split
 from aira_jax.tasks.lra import raw_data, scripts, task_data
 from lra.data import store
@@ -102,9 +102,7 @@ def test_rows_that_were_not_prepared_are_named_with_the_script_that_makes_them(m
 
 
 def test_the_search_mounts_labels_for_the_score_only(tmp_path):
-    from aira_jax.search.evaluation import Splits
-
-    splits = Splits.of(loader.prepare_test(loader.load(LISTOPS), "smoke", tmp_path))
+    splits = mounts.prepare_test(loader.load(LISTOPS), "smoke", tmp_path)
     for split in ("validation", "test"):
         seen = [mount.target for mount in splits.mounts(split, trusted=False)]
         assert seen == ["data/test", "data/train", "data/validation", f"data/{split}_inputs"]

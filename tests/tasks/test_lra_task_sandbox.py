@@ -104,7 +104,7 @@ def test_the_starter_beats_the_root_operator_and_what_it_wrote_is_kept_where_a_f
 @pytest.mark.slow
 def test_the_starter_measures_itself_where_validation_rows_are_labelled(tmp_path):
     task = loader.load(LISTOPS)
-    prepared = loader.prepare(task, "smoke", tmp_path / "root", self_reported=True)
+    prepared = mounts.prepare(task, "smoke", tmp_path / "root", self_reported=True)
     work = tmp_path / "work"
     work.mkdir()
     for name, text in task.starter.items():

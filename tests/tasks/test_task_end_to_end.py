@@ -29,7 +29,7 @@ def mounted(workdir, *mounts):
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_evaluating_mounted_rows_equals_evaluating_drawn_rows(tmp_path, environment, split):
     task = loader.load(NAME)
-    prepared = loader.prepare_test(task, "smoke", tmp_path / "root")
+    prepared = mounts.prepare_test(task, "smoke", tmp_path / "root")
     mounted(tmp_path, prepared.agent, prepared.eval_validation if split == "validation" else prepared.eval_test)
     (tmp_path / "submission.csv").write_text(task.starter["submission.csv"])
     flags = [f"--split={split}", "--profile=smoke", "--result-file=result.json"]
@@ -47,7 +47,7 @@ def test_evaluating_mounted_rows_equals_evaluating_drawn_rows(tmp_path, environm
 
 def test_the_entry_script_measures_on_labelled_validation_rows_and_hands_in(tmp_path, environment):
     task = loader.load(NAME)
-    prepared = loader.prepare(task, "smoke", tmp_path / "root", self_reported=True)
+    prepared = mounts.prepare(task, "smoke", tmp_path / "root", self_reported=True)
     mounted(tmp_path, prepared.agent)
     (tmp_path / task.entry).write_text(task.starter[task.entry])
     command = [sys.executable, task.entry]

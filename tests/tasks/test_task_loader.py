@@ -12,7 +12,7 @@ import pytest
 import toy_task
 
 from aira_jax.proxies import fidelity
-from aira_jax.tasks import loader, mounts, schema
+from aira_jax.tasks import loader, mounts, overview, schema
 from aira_jax.tasks.compose import on_mad
 
 TWO = "NeuralArchitectureSearchMAD2PrimitivesAccuracy"
@@ -168,7 +168,7 @@ def test_all_problems_are_listed_at_once():
 
 
 def test_prepared_data_lie_in_separate_places(toy, tmp_path):
-    prepared = loader.prepare(toy, "smoke", tmp_path / "data")
+    prepared = mounts.prepare(toy, "smoke", tmp_path / "data")
     assert {path.name for path in prepared.agent.iterdir()} == {"train", "validation", "test"}
     assert [path.name for path in prepared.eval_validation.iterdir()] == ["validation_with_labels"]
     assert prepared.eval_test is None
@@ -177,39 +177,39 @@ def test_prepared_data_lie_in_separate_places(toy, tmp_path):
 
 
 def test_test_labels_appear_only_when_they_are_asked_for(toy, tmp_path):
-    loader.prepare(toy, "smoke", tmp_path / "data")
+    mounts.prepare(toy, "smoke", tmp_path / "data")
     assert not list((tmp_path / "data").rglob("test_with_labels"))
-    prepared = loader.prepare_test(toy, "smoke", tmp_path / "data")
+    prepared = mounts.prepare_test(toy, "smoke", tmp_path / "data")
     assert [path.name for path in prepared.eval_test.iterdir()] == ["test_with_labels"]
-    assert loader.prepare(toy, "smoke", tmp_path / "data") == prepared
+    assert mounts.prepare(toy, "smoke", tmp_path / "data") == prepared
 
 
 def test_prepared_data_are_made_once_and_are_read_only(toy, tmp_path, monkeypatch):
-    prepared = loader.prepare_test(toy, "smoke", tmp_path / "data")
+    prepared = mounts.prepare_test(toy, "smoke", tmp_path / "data")
     files = [path for path in prepared.agent.rglob("*") if path.is_file()]
     assert files
     assert all(path.stat().st_mode & 0o222 == 0 for path in files)
     monkeypatch.setattr(subprocess, "run", None)
-    assert loader.prepare_test(toy, "smoke", tmp_path / "data") == prepared
+    assert mounts.prepare_test(toy, "smoke", tmp_path / "data") == prepared
 
 
 @pytest.mark.parametrize("name", ["prepare.py", "metadata.yaml", "ledger.csv"])
 def test_a_changed_script_setting_or_table_forces_new_data(tmp_path, name):
     folder = toy_task.make(tmp_path)
-    before = loader.prepare(loader.load_folder(folder), "smoke", tmp_path / "data")
+    before = mounts.prepare(loader.load_folder(folder), "smoke", tmp_path / "data")
     with (folder / name).open("a") as file:
         file.write("# changed\n")
-    after = loader.prepare(loader.load_folder(folder), "smoke", tmp_path / "data")
+    after = mounts.prepare(loader.load_folder(folder), "smoke", tmp_path / "data")
     assert after.agent != before.agent
     assert after.agent.exists()
 
 
 def test_a_changed_description_keeps_the_data(tmp_path):
     folder = toy_task.make(tmp_path)
-    before = loader.prepare(loader.load_folder(folder), "smoke", tmp_path / "data")
+    before = mounts.prepare(loader.load_folder(folder), "smoke", tmp_path / "data")
     with (folder / "project_description.md").open("a") as file:
         file.write("more words\n")
-    assert loader.prepare(loader.load_folder(folder), "smoke", tmp_path / "data") == before
+    assert mounts.prepare(loader.load_folder(folder), "smoke", tmp_path / "data") == before
 
 
 def test_the_modules_of_the_metadata_count_as_scripts(toy, tmp_path, monkeypatch):
@@ -220,8 +220,8 @@ def test_the_modules_of_the_metadata_count_as_scripts(toy, tmp_path, monkeypatch
 
 
 def test_a_hidden_seed_makes_other_data_and_stays_out_of_names(toy, tmp_path):
-    public = loader.prepare(toy, "smoke", tmp_path / "data")
-    hidden = loader.prepare(toy, "smoke", tmp_path / "data", hidden_seed=424242)
+    public = mounts.prepare(toy, "smoke", tmp_path / "data")
+    hidden = mounts.prepare(toy, "smoke", tmp_path / "data", hidden_seed=424242)
     texts = [(p.agent / "train" / "x.txt").read_text() for p in (public, hidden)]
     assert texts == ["5", "424242"]
     assert not any("424242" in str(path) for path in (tmp_path / "data").rglob("*"))
@@ -230,13 +230,13 @@ def test_a_hidden_seed_makes_other_data_and_stays_out_of_names(toy, tmp_path):
 
 def test_a_hidden_seed_of_the_environment_is_not_used_unless_it_is_passed(toy, tmp_path, monkeypatch):
     monkeypatch.setenv("AIRA_JAX_HIDDEN_SEED", "9")
-    prepared = loader.prepare(toy, "smoke", tmp_path / "data")
+    prepared = mounts.prepare(toy, "smoke", tmp_path / "data")
     assert (prepared.agent / "train" / "x.txt").read_text() == "5"
 
 
 @pytest.mark.parametrize("damage", ["no marker", "bad marker", "no folder"])
 def test_damaged_data_are_made_again(toy, tmp_path, damage):
-    prepared = loader.prepare(toy, "smoke", tmp_path / "data")
+    prepared = mounts.prepare(toy, "smoke", tmp_path / "data")
     marker = prepared.agent.parent / "prepared.json"
     if damage == "no folder":
         os.rename(prepared.agent.parent, tmp_path / "elsewhere")
@@ -244,7 +244,7 @@ def test_damaged_data_are_made_again(toy, tmp_path, damage):
         marker.write_text("{")
     else:
         marker.unlink()
-    again = loader.prepare(toy, "smoke", tmp_path / "data")
+    again = mounts.prepare(toy, "smoke", tmp_path / "data")
     assert json.loads(marker.read_text())["profile"] == "smoke"
     assert (again.agent / "train" / "x.txt").exists()
 
@@ -257,33 +257,33 @@ def test_two_preparations_at_once_make_one_folder(toy, tmp_path, monkeypatch):
         run_script(place, script, flags)
         if not inner:
             inner.append(script)
-            inner.append(loader.prepare(toy, "smoke", tmp_path / "data"))
+            inner.append(mounts.prepare(toy, "smoke", tmp_path / "data"))
 
     monkeypatch.setattr(mounts._Place, "_run", interrupted)
-    assert loader.prepare(toy, "smoke", tmp_path / "data") == inner[1]
+    assert mounts.prepare(toy, "smoke", tmp_path / "data") == inner[1]
     assert [path.name for path in inner[1].agent.parent.parent.iterdir()] == [inner[1].agent.parent.name]
 
 
 def test_a_failing_script_leaves_nothing_and_is_quoted(tmp_path):
     task = loader.load_folder(toy_task.make(tmp_path, prepare=toy_task.PREPARE + "raise SystemExit('no space left')\n"))
     with pytest.raises(ValueError, match="ended with exit code 1:\nno space left"):
-        loader.prepare(task, "smoke", tmp_path / "data")
+        mounts.prepare(task, "smoke", tmp_path / "data")
     assert not [path for path in (tmp_path / "data" / "prepared").rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize(("profile", "seed", "message"), [("smok", None, "no profile 'smok'; known: smoke")])
 def test_bad_arguments_of_prepare_are_named(toy, tmp_path, profile, seed, message):
     with pytest.raises(ValueError, match=message):
-        loader.prepare(toy, profile, tmp_path, hidden_seed=seed)
+        mounts.prepare(toy, profile, tmp_path, hidden_seed=seed)
     with pytest.raises(ValueError, match="must not be negative"):
-        loader.prepare(toy, "smoke", tmp_path, hidden_seed=-1)
+        mounts.prepare(toy, "smoke", tmp_path, hidden_seed=-1)
 
 
 def test_the_overview_tells_shapes_types_and_two_rows(toy, tmp_path):
-    prepared = loader.prepare(toy, "smoke", tmp_path / "data")
+    prepared = mounts.prepare(toy, "smoke", tmp_path / "data")
     os.chmod(prepared.agent / "train", 0o755)
     np.savez(prepared.agent / "train" / "rows.npz", x=np.arange(60).reshape(3, 20))
-    assert toy.data_overview(prepared).splitlines() == [
+    assert overview.data_overview(prepared.agent).splitlines() == [
         "data/test/x.txt: 1 bytes",
         "data/train/rows.npz, array x: shape [3, 20], int64",
         "    row 0: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 ... (20 values)",

@@ -10,7 +10,7 @@ import pytest
 
 from aira_jax.proxies import text_corpus, text_fidelity
 from aira_jax.proxies.result import ProxyResult, TaskScore, TaskStatus
-from aira_jax.tasks import loader, preparation
+from aira_jax.tasks import loader, mounts, overview, preparation
 from aira_jax.tasks.compose import on_text, text_data
 from aira_jax.tasks.compose.space import WIDTH_SCALING, PatternSpace
 from aira_jax.tasks.evaluation import EvaluatorError, Split
@@ -214,21 +214,21 @@ def test_fingerprints_change_with_the_files_and_with_how_they_are_read(tmp_path,
 
 def test_a_new_corpus_makes_a_new_folder_of_data(tmp_path, monkeypatch):
     task = loader.load(NAMES["babistories"])
-    builtin = loader.prepare(task, "smoke", tmp_path)
+    builtin = mounts.prepare(task, "smoke", tmp_path)
     monkeypatch.setenv("AIRA_JAX_BABISTORIES", str(stories(tmp_path / "own.jsonl", 400)))
-    own = loader.prepare(task, "smoke", tmp_path)
+    own = mounts.prepare(task, "smoke", tmp_path)
     names = [
         json.loads((prepared.agent / "train" / "manifest.json").read_text())["corpus"]["corpus"]
         for prepared in (builtin, own)
     ]
     assert names == ["builtin", "own.jsonl"]
     assert own.agent != builtin.agent
-    assert "data/train/windows.npz, array x: shape [44, 64], uint16" in task.data_overview(own)
+    assert "data/train/windows.npz, array x: shape [44, 64], uint16" in overview.data_overview(own.agent)
 
 
 def test_a_corpus_that_is_too_small_stops_the_preparation_with_what_fits(tmp_path):
     with pytest.raises(ValueError, match="presets that fit: smoke, demo"):
-        loader.prepare(loader.load(NAMES["dclm"]), "cpu-s", tmp_path)
+        mounts.prepare(loader.load(NAMES["dclm"]), "cpu-s", tmp_path)
 
 
 def test_a_short_corpus_is_used_where_the_environment_says_so(tmp_path, monkeypatch, capsys):
