@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aira_jax.api import SearchResult, aggregate, evaluate, extrapolate, load_task, parse, search
     from aira_jax.patterns import Pattern, PatternError
     from aira_jax.proxies.result import ProxyResult
-    from aira_jax.tasks.loader import Task
+    from aira_jax.tasks.task import Task
 
 __version__ = "0.1.0"
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aira_jax.proxies.result import ProxyResult
     from aira_jax.sandbox import Sandbox
     from aira_jax.search.node import Node
-    from aira_jax.tasks.loader import Task
+    from aira_jax.tasks.task import Task
 
 
 def parse(text: str) -> Pattern:
@@ -132,8 +132,7 @@ def search(
     from aira_jax.search.tree import Tree
 
     chosen = presets.get_config(config) if isinstance(config, str) else config
-    seams = {"task": None if task is None else load_task(task), "sandbox": sandbox}
-    done = run.search(chosen, workdir, **{name: seam for name, seam in seams.items() if seam is not None})
+    done = run.search(chosen, workdir, task=None if task is None else load_task(task), sandbox=sandbox)
     report = derived.rebuild(done.folder)
     tree = Tree.fold(events.read(done.folder), events.Blobs(done.folder / "blobs"))
     return SearchResult(done.folder, report, done.stopped.reason, tree.best, tuple(tree.nodes))
@@ -148,11 +147,9 @@ def load_task(task: "str | os.PathLike | Task") -> "Task":
     Returns: a Task. Raises: ValueError that names file and key of what is wrong, or the nearest known name.
     """
     from aira_jax.tasks import loader
+    from aira_jax.tasks.task import Task
 
-    if isinstance(task, loader.Task):
-        return task
-    folder = Path(task)
-    return loader.load_folder(folder) if folder.is_dir() else loader.load(os.fspath(task))
+    return task if isinstance(task, Task) else loader.load(task)
 
 
 def aggregate(

@@ -24,7 +24,7 @@ from aira_jax.statistics.rows import RunRow, Skipped, State, Step
 from aira_jax.statistics.study import Study, StudyOptions
 from aira_jax.statistics.tasks import Setup, TaskFacts
 from aira_jax.tasks import loader
-from aira_jax.tasks.loader import Task
+from aira_jax.tasks.task import Task
 from lra import globals as lra_globals
 from lra import settings as lra_settings
 from lra.failures import CandidateFault

@@ -48,7 +48,7 @@ class EditMode(enum.StrEnum):
 
 
 class Contract(Protocol):
-    """The part of a task that an answer must respect (aira_jax.tasks.loader.Task has it)."""
+    """The part of a task that an answer must respect (aira_jax.tasks.task.Task has it)."""
 
     artifact: str
     editable: Sequence[str]

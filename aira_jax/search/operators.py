@@ -80,7 +80,7 @@ class Remaining:
 
 
 class Task(Protocol):
-    """The part of aira_jax.tasks.loader.Task that prompts tell of."""
+    """The part of aira_jax.tasks.task.Task that prompts tell of."""
 
     name: str
     metric: str

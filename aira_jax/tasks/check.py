@@ -22,6 +22,7 @@ import numpy as np
 from aira_jax.core.failures import OF_THE_PROGRAM
 from aira_jax.tasks import loader, mounts
 from aira_jax.tasks.evaluation import RESULT_BLOCK, Exit, Split
+from aira_jax.tasks.task import Task
 
 HEADINGS = (
     "# Overview",
@@ -122,7 +123,7 @@ class _Run:
 
 
 class _Bench:
-    def __init__(self, task: loader.Task, scratch: Path):
+    def __init__(self, task: Task, scratch: Path):
         self.task, self.scratch = task, scratch
 
     def metadata_is_in_order(self) -> None:
@@ -241,7 +242,7 @@ class _Bench:
         if run.result["value"] != value or run.result["failure_class"] is not None:
             raise _Broken(f"the result file and the result block differ: {run.result['value']} and {value}")
 
-    def _prepared(self) -> loader.Prepared:
+    def _prepared(self) -> mounts.Prepared:
         return mounts.prepare_test(self.task, PROFILE, self.scratch / "data")
 
     def _evaluate(self, files, flags: Sequence[str], *, split: Split | None = None, python: Sequence[str] = ()) -> _Run:

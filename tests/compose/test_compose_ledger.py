@@ -121,7 +121,7 @@ def test_outcomes_are_the_votes_over_the_ledger():
 
 
 def script(*flags, cwd):
-    command = [sys.executable, str(loader.PACKAGE.parent / "scripts" / "ledger.py"), *flags]
+    command = [sys.executable, str(loader.FOLDER.parent.parent / "scripts" / "ledger.py"), *flags]
     env = mounts.script_environment()
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
 

@@ -155,7 +155,7 @@ def _order(value):
 @pytest.mark.slow
 def test_one_pattern_with_options_is_trained_by_hand(tmp_path):
     def run(pattern):
-        script = loader.PACKAGE.parent / "scripts" / "evaluate_pattern.py"
+        script = loader.FOLDER.parent.parent / "scripts" / "evaluate_pattern.py"
         flags = [f"--pattern={pattern}", "--profile=smoke", "--tasks=memorization", f"--cache_dir={tmp_path}"]
         env = mounts.script_environment()
         return subprocess.run([sys.executable, script, *flags], env=env, capture_output=True, text=True, check=False)
