@@ -205,7 +205,7 @@ def lab(monkeypatch, tmp_path):
     made = control_lab.Lab()
     monkeypatch.setattr(sandbox, "make", lambda backend, require_isolation: made)
     monkeypatch.setattr(session, "code_version", lambda: "test")
-    monkeypatch.setattr(run.loader, "prepare", control_lab.prepared(tmp_path / "mounts"))
+    monkeypatch.setattr(run.mounts, "prepare", control_lab.prepared(tmp_path / "mounts"))
     return made
 
 
