@@ -7,7 +7,7 @@ from typing import Any
 from aira_jax.statistics.scores import Yardstick, epsilon
 from aira_jax.statistics.tasks import Setup, TaskFacts
 from aira_jax.tasks import loader
-from aira_jax.tasks.loader import Task
+from aira_jax.tasks.task import Task
 from lra import designs
 
 _PREFIX = re.compile(r"^(NeuralArchitectureSearch|LongContextReasoning|AutoregressiveLanguageModelling)")
