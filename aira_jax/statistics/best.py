@@ -31,9 +31,12 @@ class Design:
 
 @dataclass(frozen=True)
 class Improvement:
-    """A node that was the best of its run when it was committed. `gain` is over the best before it, None for the first;
-    positive is better."""
+    """A node that was the best of its run when it was committed, the `number`-th of them, from 1.
 
+    `gain` is over the best before it, None for the first; positive is better.
+    """
+
+    number: int
     row: RunRow
     step: Step
     gain: float | None
@@ -89,7 +92,7 @@ def improvements(row: RunRow) -> tuple[Improvement, ...]:
     for step in row.steps:
         if step.is_new_best:
             gain = row.task.sign * (step.fitness - found[-1].step.fitness) if found else None
-            found.append(Improvement(row, step, gain))
+            found.append(Improvement(len(found) + 1, row, step, gain))
     return tuple(found)
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import enum
 import io
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from aira_jax.core import formatting
@@ -40,11 +40,15 @@ _DIGITS = {Form.ESTIMATE: ".3f", Form.MEASURED: ".4f", Form.DIFFERENCE: "+.4f"}
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """`title` stands in the heading; `name` in CSV and JSON."""
+    """`title` stands in the heading; `name` in CSV and JSON. `value` takes it from the item of a row; None: by name."""
 
     title: str
     name: str
     form: Form = Form.TEXT
+    value: Callable[[Any], Any] | None = None
+
+    def of(self, item: Any) -> Any:
+        return getattr(item, self.name) if self.value is None else self.value(item)
 
     @property
     def numeric(self) -> bool:
@@ -61,12 +65,11 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Any, ...], ...]
 
-    def __post_init__(self):
-        wrong = [row for row in self.rows if len(row) != len(self.columns)]
-        if wrong:
-            raise ValueError(
-                f"table {self.name}: a row of {len(wrong[0])} cells, {len(self.columns)} columns: {wrong[0]}"
-            )
+    @classmethod
+    def of(cls, name: str, title: str, note: str, columns: Sequence[Column], items: Iterable[Any]) -> "Table":
+        """One row per item."""
+        rows = tuple(tuple(column.of(item) for column in columns) for item in items)
+        return cls(name, title, note, tuple(columns), rows)
 
     def filled(self) -> "Table":
         """This table without columns in which nothing is known."""
@@ -98,6 +101,19 @@ class Table:
     def to_json(self) -> list[dict[str, Any]]:
         """One object a row, by the columns' names; an estimate is an object of its own."""
         return [{c.name: _plain(value) for value, c in zip(row, self.columns, strict=True)} for row in self.rows]
+
+
+def counts(*names: str) -> tuple[Column, ...]:
+    return tuple(Column(name, name, Form.COUNT) for name in names)
+
+
+def scores(*names: str) -> tuple[Column, ...]:
+    return tuple(Column(name, name, Form.SCORE) for name in names)
+
+
+TASK = Column("task", "task", value=lambda item: item.task.label)
+AGENT = Column("agent", "agent")
+RUNS, VALID, SEED, GOOD, TESTED = counts("runs", "valid", "seed", "good", "tested")
 
 
 def written(value: Any, form: Form) -> str:

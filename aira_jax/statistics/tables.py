@@ -5,8 +5,13 @@ from collections.abc import Iterable
 from aira_jax.statistics import groups, published, run_tables
 from aira_jax.statistics.bootstrap import LEVEL, REPLICATES, SEED
 from aira_jax.statistics.contrasts import Contrast
-from aira_jax.statistics.summary import Scales, Summary
-from aira_jax.statistics.table import Column, Form, Table
+from aira_jax.statistics.summary import Summary
+from aira_jax.statistics.table import AGENT, RUNS, TASK, TESTED, VALID, Column, Form, Table, counts
+
+VSR = Column("VSR", "vsr", Form.PERCENT)
+NS = Column("NS", "ns", Form.ESTIMATE)
+NS_IQM = Column("NS, IQM", "ns_iqm", Form.ESTIMATE)
+NS_OBSERVED = Column("NS, observed worst", "ns_observed", Form.ESTIMATE)
 
 
 def intervals(summary: Summary) -> str:
@@ -20,53 +25,34 @@ def intervals(summary: Summary) -> str:
 
 def agents(summary: Summary) -> Table:
     columns = (
-        Column("agent", "agent"),
-        Column("kind", "kind"),
-        Column("tasks", "tasks", Form.COUNT),
-        Column("runs", "runs", Form.COUNT),
-        Column("valid", "valid", Form.COUNT),
-        Column("VSR", "vsr", Form.PERCENT),
-        Column("NS", "ns", Form.ESTIMATE),
-        Column("NS, IQM", "ns_iqm", Form.ESTIMATE),
-        Column("NS, observed worst", "ns_observed", Form.ESTIMATE),
+        AGENT,
+        Column("kind", "kind", value=lambda a: "control" if a.control else "language model"),
+        *counts("tasks"), RUNS, VALID, VSR, NS, NS_IQM, NS_OBSERVED,
         Column("USD", "usd", Form.USD),
         Column("wall", "wall_s", Form.SECONDS),
-    )
-    rows = tuple(
-        (a.agent, "control" if a.control else "language model", a.tasks, a.runs, a.valid, a.vsr, a.ns, a.ns_iqm,
-         a.ns_observed, a.usd, a.wall_s)
-        for a in summary.agents
     )  # fmt: skip
     ran = [{c.task.name for c in summary.cells if c.agent == a.agent} for a in summary.agents]
-    uneven = any(tasks != ran[0] for tasks in ran)
-    note = "Means of task means: VSR over all tasks, NS over those with a best known score. "
-    note += (
+    uneven = (
         "Agents ran different tasks, so these means are not comparable; differences are over the tasks that both ran. "
-        if uneven
+        if any(tasks != ran[0] for tasks in ran)
         else ""
     )
-    return Table("agents", "Agents", note + intervals(summary), columns, rows)
+    note = "Means of task means: VSR over all tasks, NS over those with a best known score. "
+    return Table.of("agents", "Agents", note + uneven + intervals(summary), columns, summary.agents)
 
 
 def scores(summary: Summary) -> Table:
     columns = (
-        Column("task", "task"),
-        Column("agent", "agent"),
-        Column("runs", "runs", Form.COUNT),
-        Column("valid", "valid", Form.COUNT),
-        Column("VSR", "vsr", Form.PERCENT),
+        TASK, AGENT, RUNS, VALID, VSR,
         Column("test", "test", Form.MEASURED),
         Column("best found", "best_test", Form.MEASURED),
         Column("validation", "validation", Form.MEASURED),
-    )
-    rows = tuple(
-        (c.task.label, c.agent, c.runs, c.valid, c.vsr, c.test, c.best_test, c.validation) for c in summary.cells
-    )
+    )  # fmt: skip
     note = (
         "Means over valid runs. Test and validation: of the submission; best found: of all nodes that were tested. "
         f"{_directions(summary)}"
     )
-    return Table("scores", "Scores per agent and task", note, columns, rows)
+    return Table.of("scores", "Scores per agent and task", note, columns, summary.cells)
 
 
 def _directions(summary: Summary) -> str:
@@ -77,32 +63,25 @@ def _directions(summary: Summary) -> str:
 
 
 def normalised(summary: Summary) -> Table:
+    def end(title: str, name: str, kind: str, which: str) -> Column:
+        """What normalised scores were measured with."""
+
+        def value(cell):
+            scale = getattr(summary.scales[cell.task.name], kind)
+            return scale and getattr(scale, which)
+
+        return Column(title, name, Form.SCORE, value)
+
     columns = (
-        Column("task", "task"),
-        Column("agent", "agent"),
-        Column("runs", "runs", Form.COUNT),
-        Column("NS", "ns", Form.ESTIMATE),
-        Column("NS, IQM", "ns_iqm", Form.ESTIMATE),
-        Column("NS, observed worst", "ns_observed", Form.ESTIMATE),
+        TASK, AGENT, RUNS, NS, NS_IQM, NS_OBSERVED,
         Column("NS, literature's best", "ns_literature", Form.ESTIMATE),
-        Column("worst", "worst", Form.SCORE),
-        Column("worst observed", "worst_observed", Form.SCORE),
-        Column("best known", "sota", Form.SCORE),
-        Column("literature's best", "sota_literature", Form.SCORE),
-    )
-    cells = [c for c in summary.cells if summary.scales[c.task.name].frozen]
-    rows = tuple(
-        (c.task.label, c.agent, c.runs, c.ns, c.ns_iqm, c.ns_observed, c.ns_literature,
-         *_ends(summary.scales[c.task.name]))
-        for c in cells
+        end("worst", "worst", "frozen", "worst"),
+        end("worst observed", "worst_observed", "observed", "worst"),
+        end("best known", "sota", "frozen", "sota"),
+        end("literature's best", "sota_literature", "literature", "sota"),
     )  # fmt: skip
-    return Table("normalised", "Normalised scores", _scale_words(summary), columns, rows)
-
-
-def _ends(scales: Scales) -> tuple[float | None, ...]:
-    """What normalised scores were measured with: the worst scores, then the best ones."""
-    observed, literature = scales.observed, scales.literature
-    return scales.frozen.worst, observed and observed.worst, scales.frozen.sota, literature and literature.sota
+    cells = [c for c in summary.cells if summary.scales[c.task.name].frozen]
+    return Table.of("normalised", "Normalised scores", _scale_words(summary), columns, cells)
 
 
 def _scale_words(summary: Summary) -> str:
@@ -123,87 +102,62 @@ def table_4(summary: Summary) -> Table:
         Column("setup", "setup"),
         Column("agents", "kind"),
         Column("number", "agents", Form.COUNT),
-        Column("runs", "runs", Form.COUNT),
-        Column("NS", "ns", Form.ESTIMATE),
-        Column("NS, observed worst", "ns_observed", Form.ESTIMATE),
-        Column("published NS", "published", Form.NUMBER),
-        Column("published ±", "published_plus_minus", Form.NUMBER),
-    )
-    rows = tuple(
-        (g.dataset, g.setup, g.kind, g.agents, g.runs, g.ns, g.ns_observed,
-         g.published and g.published.value, g.published and g.published.plus_minus)
-        for g in groups.groups(summary)
+        RUNS, NS, NS_OBSERVED,
+        Column("published NS", "published", Form.NUMBER, lambda g: g.published and g.published.value),
+        Column("published ±", "published_plus_minus", Form.NUMBER, lambda g: g.published and g.published.plus_minus),
     )  # fmt: skip
     note = (
         "Means over agents of equal weight; controls are apart. Published: "
         f"{published.SOURCE}, table 4, over {published.GREEDY_AGENTS} greedy and {published.ONE_SHOT_AGENTS} one-shot "
         "agents at the full size of the tasks, with the worst score observed there; what its ± is, is not said."
     )
-    return Table("table_4", "Normalised score by data set and setup", note, columns, rows)
+    return Table.of("table_4", "Normalised score by data set and setup", note, columns, groups.groups(summary))
 
 
 def gaps(summary: Summary) -> Table:
     columns = (
-        Column("task", "task"),
-        Column("agent", "agent"),
-        Column("valid", "valid", Form.COUNT),
+        TASK, AGENT, VALID,
         Column("generalisation gap", "generalisation_gap", Form.MEASURED),
-        Column("good nodes", "good", Form.COUNT),
-        Column("tested", "tested", Form.COUNT),
-        Column("coverage", "coverage", Form.RATE),
+        Column("good nodes", "good", Form.COUNT), TESTED,
+        Column("coverage", "coverage", Form.RATE, lambda c: c.tested / c.good if c.good else None),
         Column("validation - test", "val_test_gap", Form.DIFFERENCE),
-    )
-    rows = tuple(
-        (c.task.label, c.agent, c.valid, c.generalisation_gap, c.good, c.tested, c.tested / c.good if c.good else None,
-         c.val_test_gap)
-        for c in summary.cells
     )  # fmt: skip
     note = (
         "Generalisation gap: how much better the best tested node is on test than the submission, at least 0; where "
         "few good nodes were tested (coverage), it is too small. Validation - test: of the submission."
     )
-    return Table("gaps", "Best found versus submitted", note, columns, rows)
+    return Table.of("gaps", "Best found versus submitted", note, columns, summary.cells)
 
 
 def comparisons(found: Iterable[Contrast]) -> Table:
     columns = (
         Column("agent", "a"),
         Column("against", "b"),
-        Column("on", "tasks"),
+        Column("on", "tasks", value=lambda c: c.tasks[0].label if len(c.tasks) == 1 else f"{len(c.tasks)} tasks"),
         Column("measure", "measure"),
         Column("difference", "difference", Form.DIFFERENCE),
         Column("the first is", "verdict"),
         Column("runs", "runs_a", Form.COUNT),
         Column("against", "runs_b", Form.COUNT),
-        Column("steps a run", "steps_a", Form.NUMBER),
-        Column("against", "steps_b", Form.NUMBER),
+        Column("steps a run", "steps_a", Form.NUMBER, lambda c: round(c.steps_a, 1)),
+        Column("against", "steps_b", Form.NUMBER, lambda c: round(c.steps_b, 1)),
     )
-    rows = tuple(
-        (c.a, c.b, c.tasks[0].label if len(c.tasks) == 1 else f"{len(c.tasks)} tasks", c.measure, c.difference,
-         c.verdict, c.runs_a, c.runs_b, round(c.steps_a, 1), round(c.steps_b, 1))
-        for c in found
-    )  # fmt: skip
     note = (
         "Differences of means, positive where the first is better, with the same bootstrap. Every agent stands against "
         "every control. Test scores are those of valid runs: a difference in valid runs can hide in them. A claim "
         "needs ten runs of either on every task; the intervals are not corrected for their number."
     )
-    return Table("comparisons", "Agent against agent", note, columns, rows)
+    return Table.of("comparisons", "Agent against agent", note, columns, found)
 
 
 def of(summary: Summary, found: Iterable[Contrast]) -> tuple[Table, ...]:
     """All tables in the order of a report. One without a row says nothing: nobody should be shown it."""
+    of_scores = (table(summary) for table in (table_4, normalised, scores, gaps))
+    of_runs = (run_tables.table_14, run_tables.table_13, run_tables.table_5, run_tables.failures, run_tables.runs)
     return (
         agents(summary),
         comparisons(found),
-        table_4(summary),
-        normalised(summary),
-        scores(summary),
-        gaps(summary),
-        run_tables.table_14(summary),
-        run_tables.table_13(summary),
-        run_tables.table_5(summary),
-        run_tables.failures(summary),
-        run_tables.runs(summary),
+        *of_scores,
+        *(table(summary) for table in of_runs),
         run_tables.steps(summary),
     )

@@ -39,6 +39,7 @@ class Node:
 
 def write_tasks(folder: Path) -> Path:
     """Task folders of the names above, complete enough to be loaded; returns `folder`."""
+    (folder / "older.json").write_text("{}")
     for name, (metric, lower, optimum, sota, worst) in SCALES.items():
         own = folder / name
         (own / "starter").mkdir(parents=True)
