@@ -15,11 +15,8 @@ from typing import Any
 from aira_jax import patterns
 from aira_jax.compose.rows import WIDTH_SCALED, Collection, Measured, Row, RunFacts
 from aira_jax.patterns import Pattern
+from aira_jax.runs.view import NodeView, RunView, fold
 from aira_jax.search import events
-from aira_jax.search.node import Node
-from aira_jax.search.session import last_config
-from aira_jax.search.test_scores import TestScores
-from aira_jax.search.tree import Tree
 from aira_jax.statistics.rows import Skipped
 from aira_jax.tasks import loader
 from aira_jax.tasks.compose.options import OptionSpace
@@ -71,62 +68,31 @@ def _hidden(path: Path) -> bool:
 
 def read_run(folder: Path) -> tuple[list[Row], RunFacts]:
     """The rows of one run. Raises ValueError (or what a malformed record raises) when it cannot be read."""
-    records = events.read(folder)
-    tree = Tree.fold(records, events.Blobs(folder / "blobs"))
-    if not tree.run:
-        raise ValueError("no run began here: its log holds no run_start record")
-    space = getattr(loader.load(tree.run["task"]).space, "SPACE", None)
+    view = fold(events.read(folder), events.Blobs(folder / "blobs"))
+    space = getattr(loader.load(view.start["task"]).space, "SPACE", None)
     if space is None:
-        raise ValueError(f"{tree.run['task']} is no search over patterns")
+        raise ValueError(f"{view.start['task']} is no search over patterns")
     if isinstance(space, OptionSpace):
-        raise ValueError(f"{tree.run['task']} searches layers with options; only plain patterns are collected")
-    ends = {(r["node"], r["phase"], r.get("seed") or 0): r for r in records if r["kind"] == events.Kind.EXEC_END}
-    times = {r["node"]: r["t"] for r in records if r["kind"] == events.Kind.NODE}
-    common = _common(folder, tree, len(space.primitives), last_config(records))
-    scores = TestScores.fold(records)
-    rows = []
-    for node in tree.nodes:
-        given = "" if node.pending else architecture({**node.files, **node.exported})
-        pattern = _parsed(given)
-        if pattern is None:
-            continue
-        rows.append(
-            Row(
-                **common,
-                t=times[node.id],
-                step=node.id,
-                operator=str(node.operator),
-                parents=node.parents,
-                pattern=pattern.canonical(),
-                given=given,
-                layers=len(pattern),
-                rationale=node.plan,
-                status=str(node.status),
-                validation=_validation(node, ends),
-                tests=_tests(node, scores, ends),
-                submitted=tree.submitted == node.id,
-                duplicate_of=node.duplicate_of,
-                wall_s=round(node.wall_s, 3),
-            )
-        )
+        raise ValueError(f"{view.start['task']} searches layers with options; only plain patterns are collected")
+    common = _common(folder, view, len(space.primitives))
+    rows = [row for node in view.nodes if (row := _row(node, view, common))]
     tested = sum(bool(row.tests) for row in rows)
     facts = RunFacts(
-        str(folder), common["task"], common["agent"], common["seed"], common["preset"], len(tree.commits),
+        str(folder), common["task"], common["agent"], common["seed"], common["preset"], len(view.tree.commits),
         len(rows), tested,
     )  # fmt: skip
     return rows, facts
 
 
-def _common(folder: Path, tree: Tree, space: int, config: Mapping[str, Any]) -> dict[str, Any]:
-    run, llm = tree.run, config.get("llm") or {}
-    evaluation = config.get("eval") or {}
-    scaled = evaluation.get("width_scaling", False)
+def _common(folder: Path, view: RunView, space: int) -> dict[str, Any]:
+    run, config = view.start, view.config
+    llm, evaluation = config.get("llm") or {}, config.get("eval") or {}
     return {
         "run": str(folder),
         "task": run["task"],
         "space": space,
-        "lower_is_better": tree.lower_is_better,
-        "preset": run["profile"] + (WIDTH_SCALED if scaled else ""),
+        "lower_is_better": view.tree.lower_is_better,
+        "preset": run["profile"] + (WIDTH_SCALED if evaluation.get("width_scaling", False) else ""),
         "evaluator_seeds": evaluation.get("seeds", 1),
         "proposer": llm.get("backend", ""),
         "llm": llm.get("model", ""),
@@ -135,6 +101,32 @@ def _common(folder: Path, tree: Tree, space: int, config: Mapping[str, Any]) -> 
         "seed": run["seed"],
         "code_version": run.get("code_version", ""),
     }
+
+
+def _row(seen: NodeView, view: RunView, common: Mapping[str, Any]) -> Row | None:
+    """The row of a committed node whose candidate holds a pattern; None for another."""
+    node = seen.node
+    given = "" if node.pending else architecture({**node.files, **node.exported})
+    pattern = _parsed(given)
+    if pattern is None:
+        return None
+    return Row(
+        **common,
+        t=seen.point.t,
+        step=node.id,
+        operator=str(node.operator),
+        parents=node.parents,
+        pattern=pattern.canonical(),
+        given=given,
+        layers=len(pattern),
+        rationale=node.plan,
+        status=str(node.status),
+        validation=_validation(seen, view),
+        tests=_tests(seen, view),
+        submitted=view.tree.submitted == node.id,
+        duplicate_of=node.duplicate_of,
+        wall_s=round(node.wall_s, 3),
+    )
 
 
 def architecture(files: Mapping[str, str]) -> str:
@@ -150,19 +142,20 @@ def _parsed(text: str) -> Pattern | None:
         return None
 
 
-def _validation(node: Node, ends: Mapping[tuple[int, str, int], events.Record]) -> Measured | None:
+def _validation(seen: NodeView, view: RunView) -> Measured | None:
     """The fitness (the mean over evaluator seeds), with the details of evaluator seed 0."""
+    node = seen.node
     if not node.is_good or node.fitness is None:
         return None
-    twin = node.id if node.duplicate_of is None else node.duplicate_of
-    result = ends.get((twin, "score_validation", 0), {}).get("result") or {}
-    return Measured.of(node.fitness, 0, result)
+    twin = seen if node.duplicate_of is None else view.nodes[node.duplicate_of]
+    return Measured.of(node.fitness, 0, twin.scored("score_validation", 0))
 
 
-def _tests(node: Node, scores: TestScores, ends: Mapping[tuple[int, str, int], events.Record]) -> tuple[Measured, ...]:
-    score = scores.scores.get(node.id)
+def _tests(seen: NodeView, view: RunView) -> tuple[Measured, ...]:
+    score = view.tests.scores.get(seen.node.id)
     if score is None:
         return ()
     values = {0: score.value, **score.repeats}
-    results = {seed: ends.get((node.id, "score_test", seed), {}).get("result") or {} for seed in values}
-    return tuple(Measured.of(v, seed, results[seed]) for seed, v in sorted(values.items()) if v is not None)
+    return tuple(
+        Measured.of(v, seed, seen.scored("score_test", seed)) for seed, v in sorted(values.items()) if v is not None
+    )

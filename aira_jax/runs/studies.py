@@ -61,8 +61,6 @@ def read(folder: Path, load: Callable[[str], Task] = loader.load) -> RunRow:
     Raises ValueError where no run began, or none that tells its task; events.DamagedLog where its log cannot be read.
     """
     scan = events.scan(folder / LOG)
-    if not any(record["kind"] == events.Kind.RUN_START for record in scan.records):
-        raise ValueError("no run began here: its log holds no run_start record")
     view = views.fold(scan.records, events.Blobs(folder / "blobs"))
     task, warning = facts(view.start, load)
     data = view.start.get("corpus") or view.about.get("data") or ""

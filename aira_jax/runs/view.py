@@ -67,9 +67,11 @@ class Execution:
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """Where a search stood when a node was committed. `usd` None: unpriced. `best`: fitness of the best so far."""
+    """Where a search stood when a node was committed, at Unix time `t`. `usd` None: unpriced. `best`: fitness of the
+    best so far."""
 
     node: int
+    t: float
     steps: int
     wall_s: float
     device_s: float
@@ -95,6 +97,11 @@ class NodeView:
     @property
     def output(self) -> str:
         return "".join(f"== {e.phase}, seed {e.seed}: {e.status} ==\n{_ended(e.output)}" for e in self.executions)
+
+    def scored(self, phase: str, seed: int) -> Mapping[str, Any]:
+        """The result of the last execution of a phase with an evaluator seed; {} without one."""
+        found = [e.result for e in self.executions if (e.phase, e.seed) == (phase, seed)]
+        return found[-1] if found else {}
 
     @property
     def result(self) -> dict[str, Any]:
@@ -157,10 +164,6 @@ class RunView:
     def read(cls, run_dir: Path | str) -> "RunView":
         """Raises ValueError without a log or with a log in which no run began, DamagedLog on a damaged one."""
         records = events.read(run_dir)
-        if not any(record["kind"] == "run_start" for record in records):
-            raise ValueError(
-                f"{run_dir}: its log holds no run_start record, so no run began there; start one with search.py"
-            )
         blobs = events.Blobs(Path(run_dir) / "blobs")
         _check_blobs(records, blobs.folder)
         return fold(records, blobs)
@@ -206,9 +209,13 @@ def _check_blobs(records: Sequence[Record], folder: Path) -> None:
 
 
 def fold(records: Sequence[Record], blobs: events.Blobs) -> RunView:
-    """Everything that a report shows, from records and the blobs that they name."""
+    """Everything that a report shows, from records and the blobs that they name. Raises ValueError for no run."""
+    start = next((r for r in records if r["kind"] == "run_start"), None)
+    if start is None:
+        raise ValueError(
+            f"{blobs.folder.parent}: its log holds no run_start record, so no run began there; start one with search.py"
+        )
     tree = Tree.fold(records, blobs)
-    start = next(r for r in records if r["kind"] == "run_start")
     points = search_points(records, tree.lower_is_better)
     tests = TestScores.fold(records)
     warnings = tuple(Warned(r.get("node"), r["code"], r["text"]) for r in records if r["kind"] == "warning")
@@ -250,7 +257,7 @@ def search_points(records: Sequence[Record], lower_is_better: bool) -> tuple[Poi
             fitness = record.get("fitness") if record["status"] == "good" else None
             is_new = fitness is not None and (best is None or (fitness < best if lower_is_better else fitness > best))
             best = fitness if is_new else best
-            point = (record["node"], len(points) + 1, sum(wall_s.values()), device_s, tokens, usd)
+            point = (record["node"], record["t"], len(points) + 1, sum(wall_s.values()), device_s, tokens, usd)
             points.append(Point(*point, fitness=fitness, best=best, is_new_best=is_new))
     return tuple(points)
 

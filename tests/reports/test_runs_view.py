@@ -57,7 +57,7 @@ def test_wall_clock_sums_sessions_and_leaves_test_scoring_out():
         {"kind": "exec_end", "mono": 500.0, "phase": "score_test", "device_s": 500.0},
         {"kind": "session_start", "mono": 0.5, "purpose": "search"},
         {"kind": "exec_end", "mono": 3.0, "phase": "score_validation", "device_s": 2.0},
-        {"kind": "node", "node": 0, "mono": 4.0, "status": "good", "fitness": 0.5},
+        {"kind": "node", "node": 0, "t": 9.0, "mono": 4.0, "status": "good", "fitness": 0.5},
     ]
     (point,) = views.search_points(records, lower_is_better=False)
     assert (point.wall_s, point.device_s) == (14.0, 2.0)

@@ -142,7 +142,7 @@ def test_a_damaged_log_and_a_missing_blob_are_refused(tmp_path):
 
 def test_a_log_in_which_nothing_began_is_refused(tmp_path):
     (tmp_path / "events.jsonl").write_text("")
-    with pytest.raises(ValueError, match="no run began here"):
+    with pytest.raises(ValueError, match="no run_start record"):
         studies.read(tmp_path)
 
 

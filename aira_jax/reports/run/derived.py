@@ -1,12 +1,12 @@
 """Everything in a run directory that can be rebuilt from its event log and blobs."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from aira_jax.core.files import write_atomically
 from aira_jax.reports.run import html
 from aira_jax.reports.run.diff import diff
 from aira_jax.runs.view import NodeView, RunView
@@ -25,11 +25,12 @@ def rebuild(run_dir: Path | str, max_bytes: int = html.MAX_BYTES) -> Path:
     run_dir = Path(run_dir)
     run = RunView.read(run_dir)
     try:
-        _write(run_dir / "config.json", _json(run.config))
+        write_atomically(run_dir / "config.json", _json(run.config).encode(errors="replace"), durable=False)
         _replace(run_dir / "nodes", _all_node_files(run))
         _replace(run_dir / "best", run.best.node.files.items() if run.best else ())
         _replace(run_dir / "submission", run.submitted.node.files.items() if run.submitted else ())
-        _write(run_dir / REPORT, html.render(run, max_bytes=max_bytes))
+        page = html.render(run, max_bytes=max_bytes)
+        write_atomically(run_dir / REPORT, page.encode(errors="replace"), durable=False)
     except OSError as error:
         raise events.WriteFailed(Path(error.filename or run_dir), error) from error
     return run_dir / REPORT
@@ -62,7 +63,7 @@ def _replace(folder: Path, files: Iterable[tuple[str, str]]) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()
     for path, text in files:
-        _write(fresh / _inside(path), text)
+        write_atomically(fresh / _inside(path), text.encode(errors="replace"), durable=False)
     if folder.exists():
         shutil.rmtree(folder)
     fresh.rename(folder)
@@ -75,10 +76,3 @@ def _inside(path: str) -> PurePosixPath:
             f"the log names a candidate file outside its folder: {path!r}; it was not written by this program"
         )
     return pure
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.new")
-    partial.write_bytes(text.encode(errors="replace"))
-    os.replace(partial, path)
