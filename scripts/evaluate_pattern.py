@@ -11,8 +11,8 @@ import logging
 
 from absl import flags
 
-from aira_jax import layer_options
 from aira_jax.core import cli
+from aira_jax.patterns import options as layer_options
 from aira_jax.proxies import fidelity, single
 from aira_jax.proxies.corpora.readers import SEPARATOR
 from aira_jax.proxies.corpora.tokenizers import RANKS_VARIABLE

@@ -18,7 +18,7 @@ from aira_jax.patterns import parse
 
 _PATTERN = flags.DEFINE_string("pattern", None, "The base pattern.", required=True)
 _METHOD = flags.DEFINE_string("method", None, "stretch or stack.", required=True)
-_SPACE = flags.DEFINE_integer("space", None, "2 (A, M) or 3 (A, M, Mb); sets the width of the MLP.", required=True)
+_SPACE = flags.DEFINE_string("space", None, "2 (A, M), 3 (A, M, Mb) or tokens, A+M+D; sets MLP widths.", required=True)
 _SCALE = flags.DEFINE_list("scale", list(dims.SCALES), "Scales, separated by commas.")
 _ROUNDING = flags.DEFINE_string("rounding", "ceil", "Of stretched runs: ceil, nearest or floor.")
 _REMAINDER = flags.DEFINE_string("remainder", "nearest", "Of a stack: ceil, nearest, floor or prefix.")
@@ -28,28 +28,29 @@ _JSON = flags.DEFINE_bool("json", False, "Print one JSON object: base, method, s
 def main(argv):
     del argv
     warnings.simplefilter("ignore", extrapolate.ExtrapolationWarning)
-    base = parse(_PATTERN.value)
-    fits = {scale: _fit(base, scale) for scale in _SCALE.value}
+    base, space = parse(_PATTERN.value), dims.read_space(_SPACE.value)
+    fits = {scale: _fit(base, scale, space) for scale in _SCALE.value}
     for note in dict.fromkeys(note for fit in fits.values() for note in fit.warnings):
         print(f"warning: {note}", file=sys.stderr)
     if _JSON.value:
         scales = {scale: fit.to_json() for scale, fit in fits.items()}
-        print(json.dumps({"base": base.canonical(), "method": _METHOD.value, "space": _SPACE.value, "scales": scales}))
+        print(json.dumps({"base": base.canonical(), "method": _METHOD.value, "space": space, "scales": scales}))
         return
     for scale, fit in fits.items():
         facts = fit.to_json()
         print(f"{scale:5} {facts['pretty']}")
+        counts = f"{'/'.join(facts['counts'])} {'/'.join(map(str, facts['counts'].values()))}"
         print(
-            f"      {facts['layers']} layers (A/M/Mb {'/'.join(map(str, facts['counts'].values()))}), "
+            f"      {facts['layers']} layers ({counts}), "
             f"{facts['non_embedding']:,} non-embedding parameters "
             f"({facts['deviation']:+.1%} of the target), {facts['total']:,} in total"
         )
         print(f"      {facts['flops_per_token']:,} FLOPs per token; steps by budget {facts['steps']}")
 
 
-def _fit(base, scale):
+def _fit(base, scale, space):
     return extrapolate.fit(
-        base, scale, _METHOD.value, space=_SPACE.value, rounding=_ROUNDING.value, remainder=_REMAINDER.value
+        base, scale, _METHOD.value, space=space, rounding=_ROUNDING.value, remainder=_REMAINDER.value
     )
 
 

@@ -25,7 +25,7 @@ from aira_jax.compose.voters import (
     rank,
 )
 from aira_jax.core import choices
-from aira_jax.patterns import PRIMITIVES, Pattern
+from aira_jax.patterns import Pattern, tokens
 
 METHODS = ("n0", "n1", "nall")
 DECAYS = (0.1, 0.25, 0.5, 1.0)  # of RankDecay; the published models used one that is not published
@@ -115,7 +115,7 @@ def combine(rankings: Sequence[Ranking], *, selectors: Sequence[Selector] = (), 
     """The vote over one or several data sets, each of which has the same total weight.
 
     Ties go to the primitive of the best-ranked voter among the tied; between voters of equal rank (of different data
-    sets) to the first of A, M, Mb. Raises ValueError as the selectors do, for an unknown method, no ranking, an empty
+    sets) to the first of `tokens()`. Raises ValueError as the selectors do, for an unknown method, no ranking, an empty
     ranking, or patterns of different lengths.
     """
     memory = _memory(method)
@@ -173,8 +173,8 @@ def _vote(
             votes[layer] += v.weight
             first[layer] = min(v.rank, first.get(layer, v.rank))
         total = votes.total()
-        chosen += (min(votes, key=lambda p: (-votes[p], first[p], PRIMITIVES.index(p))),)
-        shares.append({p: float(votes[p] / total) for p in PRIMITIVES if p in votes})
+        chosen += (min(votes, key=lambda p: (-votes[p], first[p], tokens().index(p))),)
+        shares.append({p: float(votes[p] / total) for p in tokens() if p in votes})
         support.append(float(total))
     return chosen, tuple(shares), tuple(support)
 

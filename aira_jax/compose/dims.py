@@ -1,17 +1,21 @@
-"""Sizes of the models at 350M, 1B and 3B parameters, in the two families of the paper.
+"""Sizes of the models at 350M, 1B and 3B parameters, in the two families of the paper and in your own.
 
-The family ("space") says how many primitives a pattern may use, and sets the width of the MLP: the same letters cost
-different FLOPs in the two. It is therefore always given, never guessed from a pattern.
+The family ("space") is the set of primitives that a pattern may use, and sets the width of the MLP: the same letters
+cost different FLOPs in the two. It is therefore always given, never guessed from a pattern. The families of the paper
+are called 2 and 3, any other by its tokens, such as "A+M+D"; its MLP has the width of family 3.
 
 Source: arXiv 2605.15871, section 6.1 and appendix D. The numbers reproduce its tables 10 and 11 and its parameter
 counts.
 """
 
 import dataclasses
+from collections.abc import Iterable
 
 from aira_jax.core import choices
+from aira_jax.patterns import registry
 
-SPACES = {2: ("A", "M"), 3: ("A", "M", "Mb")}
+Space = int | str
+SPACES = {space: tuple(t for t in registry.tokens() if space in registry.get(t).spaces) for space in (2, 3)}
 SCALES = ("350M", "1B", "3B")
 
 
@@ -24,7 +28,7 @@ class Dims:
     """
 
     name: str
-    space: int
+    space: Space
     target: int  # nominal non-embedding parameters; the extrapolator aims at it
     d_model: int
     heads: int
@@ -42,7 +46,7 @@ class Dims:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.name != "name" and (not isinstance(value, int) or value < 1):
+            if field.name not in ("name", "space") and (not isinstance(value, int) or value < 1):
                 raise ValueError(f"dims {self.name!r}, field {field.name}: {value!r} is no positive integer")
         primitives(self.space)
         if self.heads % self.kv_heads:
@@ -82,20 +86,36 @@ _WIDTHS = {
     "1B": {"target": 1_000_000_000, "d_model": 2048, "heads": 32, "head_dim": 64, "mamba_state": 128},
     "3B": {"target": 3_000_000_000, "d_model": 3072, "heads": 24, "head_dim": 128, "mamba_state": 256},
 }
-_MLP_HIDDEN = {
+_MLP_HIDDEN = {  # by space
     2: {"350M": 4096, "1B": 8192, "3B": 8192},
     3: {"350M": 6144, "1B": 8192, "3B": 12288},
 }
 
 
-def primitives(space: int) -> tuple[str, ...]:
-    """The primitives of a space; ValueError unless `space` is 2 or 3."""
-    if space not in SPACES:
-        raise ValueError(f"space {space!r} does not exist: use 2 (A and M) or 3 (A, M and Mb)")
-    return SPACES[space]
+def space_of(primitives: Iterable[str]) -> Space:
+    """The space of a set of primitives: 2 and 3 for those of the paper, else its tokens joined by "+"."""
+    own = tuple(token for token in registry.tokens() if token in set(primitives))
+    return next((space for space, published in SPACES.items() if published == own), "+".join(own))
 
 
-def get(scale: str | Dims, space: int | None = None) -> Dims:
+def primitives(space: Space) -> tuple[str, ...]:
+    """The primitives of a space; ValueError unless `space` is 2, 3 or tokens such as "A+M+D"."""
+    if space in SPACES:
+        return SPACES[space]
+    named = space.split("+") if isinstance(space, str) else []
+    if not named or not set(named) <= set(registry.tokens()):
+        published = " or ".join(f"{number} ({_and(tokens)})" for number, tokens in SPACES.items())
+        own = ", or tokens such as " + "+".join(registry.tokens())
+        raise ValueError(f"space {space!r} does not exist: use {published}{own}")
+    return tuple(token for token in registry.tokens() if token in named)
+
+
+def read_space(text: str | int) -> Space:
+    """A space as a flag names it: 2, 3, or tokens. Raises ValueError as `primitives` does."""
+    return space_of(primitives(int(text) if str(text).isdigit() else text))
+
+
+def get(scale: str | Dims, space: Space | None = None) -> Dims:
     """The published sizes of `scale` ("350M", "1B" or "3B") in `space`; custom Dims pass through.
 
     Raises ValueError for an unknown scale, a missing or unknown space, or a space that contradicts custom Dims.
@@ -105,8 +125,12 @@ def get(scale: str | Dims, space: int | None = None) -> Dims:
             raise ValueError(f"space {space!r} contradicts dims {scale.name!r}, which belong to space {scale.space}")
         return scale
     if space is None:
-        raise ValueError("the space is missing: give space=2 (A and M) or space=3 (A, M and Mb)")
-    primitives(space)
+        raise ValueError(f"the space is missing: give space=2 ({_and(SPACES[2])}) or space=3 ({_and(SPACES[3])})")
+    width = 2 if set(primitives(space)) <= set(SPACES[2]) else 3
     if scale not in SCALES:
         raise ValueError(choices.unknown("scale", scale, list(SCALES)))
-    return Dims(name=scale, space=space, mlp_hidden=_MLP_HIDDEN[space][scale], **_WIDTHS[scale])
+    return Dims(name=scale, space=space, mlp_hidden=_MLP_HIDDEN[width][scale], **_WIDTHS[scale])
+
+
+def _and(tokens: tuple[str, ...]) -> str:
+    return f"{', '.join(tokens[:-1])} and {tokens[-1]}"

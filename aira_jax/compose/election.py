@@ -57,7 +57,7 @@ class Base:
     patterns: int
     presets: tuple[str, ...]
     tasks: tuple[str, ...]
-    spaces: tuple[int, ...]
+    spaces: tuple[int | str, ...]
     collection: Collection
     provenance: provenance_lib.Facts
 
@@ -140,7 +140,7 @@ def base_pattern(collection: Collection, choice: ElectionOptions = ElectionOptio
         patterns=len(found),
         presets=tuple(sorted({entry.preset for entry in found})),
         tasks=tuple(sorted({entry.task for entry in found})),
-        spaces=tuple(sorted({entry.space for entry in found})),
+        spaces=tuple(sorted({entry.space for entry in found}, key=str)),
         collection=collection,
         provenance=provenance_lib.of_rows(rows),
     )

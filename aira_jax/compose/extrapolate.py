@@ -23,7 +23,7 @@ from aira_jax.compose.flops import Parameters, as_pattern
 from aira_jax.core import choices
 from aira_jax.core import rounding as rounding_lib
 from aira_jax.core.rounding import Rounding
-from aira_jax.patterns import MAX_LAYERS, PRIMITIVES, Pattern
+from aira_jax.patterns import MAX_LAYERS, Pattern, tokens
 
 MAX_DEVIATION = Fraction(1, 10)  # a size further from its target than this is worth a warning
 MIN_RUNS = 3
@@ -79,7 +79,7 @@ class Fit:
             "pattern": self.pattern.canonical(),
             "pretty": self.pattern.pretty(),
             "layers": len(self.pattern),
-            "counts": {p: self.pattern.counts()[p] for p in PRIMITIVES},
+            "counts": {p: self.pattern.counts()[p] for p in tokens()},
             "factor": float(self.factor),
             "non_embedding": self.parameters.non_embedding,
             "total": self.parameters.total,
@@ -96,7 +96,7 @@ def stretch(
     factor: float | str | Fraction | None = None,
     *,
     scale: str | Dims | None = None,
-    space: int | None = None,
+    space: int | str | None = None,
     rounding: Rounding | str = Rounding.CEIL,
 ) -> Pattern:
     """`pattern` with every run multiplied, either by `factor` or by what reaches `scale` in `space`.
@@ -116,7 +116,7 @@ def stack(
     factor: float | str | Fraction | None = None,
     *,
     scale: str | Dims | None = None,
-    space: int | None = None,
+    space: int | str | None = None,
     remainder: Remainder | str = Remainder.NEAREST,
 ) -> Pattern:
     """Copies of `pattern` and a remainder, either `factor` times its size or what reaches `scale` in `space`.
@@ -136,7 +136,7 @@ def fit(
     scale: str | Dims,
     method: Method | str,
     *,
-    space: int | None = None,
+    space: int | str | None = None,
     rounding: Rounding | str = Rounding.CEIL,
     remainder: Remainder | str = Remainder.NEAREST,
 ) -> Fit:
@@ -151,7 +151,7 @@ def _fit(
     pattern: Base,
     scale: str | Dims,
     method: Method | str,
-    space: int | None,
+    space: int | str | None,
     rounding: Rounding | str = Rounding.CEIL,
     remainder: Remainder | str = Remainder.NEAREST,
 ) -> Fit:

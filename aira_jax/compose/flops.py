@@ -11,11 +11,11 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from aira_jax.compose import dims as dims_lib
-from aira_jax.compose.dims import Dims
+from aira_jax.compose.dims import Dims, Space
 from aira_jax.core import choices
 from aira_jax.core import rounding as rounding_lib
 from aira_jax.core.rounding import Rounding
-from aira_jax.patterns import PRIMITIVES, Pattern, parse
+from aira_jax.patterns import Pattern, parse, registry
 
 BUDGETS = ("2e19", "4e19", "8e19", "2e20", "4e20")  # FLOPs, the ladder of the isoFLOP study
 PUBLISHED_ROUNDING = {2: Rounding.NEAREST, 3: Rounding.FLOOR}  # by space: table 10, table 11
@@ -37,7 +37,7 @@ def as_pattern(layers: Pattern | str | Sequence[str]) -> Pattern:
     return parse(layers) if isinstance(layers, str) else Pattern(tuple(layers))
 
 
-def layer_counts(layers: Layers, space: int) -> dict[str, int]:
+def layer_counts(layers: Layers, space: Space) -> dict[str, int]:
     """How many layers of each primitive of `space` there are.
 
     Raises ValueError (PatternError for text) for a foreign primitive, a count that is no integer >= 0, or no layer.
@@ -45,13 +45,14 @@ def layer_counts(layers: Layers, space: int) -> dict[str, int]:
     allowed = dims_lib.primitives(space)
     counts = layers if isinstance(layers, Mapping) else as_pattern(layers).counts()
     for name, n in counts.items():
-        if name not in PRIMITIVES:
+        if name not in registry.tokens():
             raise ValueError(choices.unknown("primitive in the counts", name, list(allowed)))
         if isinstance(n, bool) or not isinstance(n, numbers.Integral) or n < 0:
             raise ValueError(f"count of {name}: {n!r} is no integer >= 0")
         if n and name not in allowed:
+            wider = dims_lib.space_of({*allowed, name})
             raise ValueError(
-                f"{name} ({n} layers) does not belong to space {space} ({', '.join(allowed)}): use space=3"
+                f"{name} ({n} layers) does not belong to space {space} ({', '.join(allowed)}): use space={wider}"
             )
     if not any(counts.values()):
         raise ValueError("the counts hold no layer: give at least one, for example {'A': 9, 'M': 18}")
@@ -60,29 +61,12 @@ def layer_counts(layers: Layers, space: int) -> dict[str, int]:
 
 def layer_flops(dims: Dims) -> dict[str, int]:
     """Training FLOPs per token of one layer of each primitive."""
-    d, channels = dims.d_model, dims.conv_channels
-    return {
-        "A": 6 * (2 * d * dims.query_dim + 2 * d * dims.kv_dim) + 12 * dims.seq_len * dims.query_dim,
-        "M": 18 * d * dims.mlp_hidden,
-        "Mb": 6 * d * _mamba_in(dims)
-        + 6 * dims.conv_width * channels
-        + 12 * dims.d_inner * dims.mamba_state
-        + 6 * dims.d_inner * d,
-    }
+    return {p: registry.get(p).flops(dims) for p in registry.tokens()}
 
 
 def layer_parameters(dims: Dims) -> dict[str, int]:
     """Parameters of one layer of each primitive, without its norm gain (`d_model` more)."""
-    d, channels = dims.d_model, dims.conv_channels
-    return {
-        "A": 2 * d * dims.query_dim + 2 * d * dims.kv_dim,
-        "M": 3 * d * dims.mlp_hidden,
-        "Mb": d * _mamba_in(dims)
-        + (dims.conv_width + 1) * channels
-        + 3 * dims.mamba_heads
-        + dims.d_inner
-        + dims.d_inner * d,
-    }
+    return {p: registry.get(p).parameters(dims) for p in registry.tokens()}
 
 
 def flops_per_token(layers: Layers, dims: Dims) -> int:
@@ -98,7 +82,7 @@ def params(layers: Layers, dims: Dims) -> Parameters:
     return Parameters(non_embedding, non_embedding + dims.vocab * dims.d_model)
 
 
-def parameters(pattern: Layers, *, scale: str | Dims, space: int | None = None) -> Parameters:
+def parameters(pattern: Layers, *, scale: str | Dims, space: Space | None = None) -> Parameters:
     """(non-embedding, total) parameters of `pattern` at `scale`."""
     return params(pattern, dims_lib.get(scale, space))
 
@@ -107,7 +91,7 @@ def steps_for_budget(
     budget: float | str | Fraction,
     layers: Layers,
     scale: str | Dims,
-    space: int | None = None,
+    space: Space | None = None,
     rounding: Rounding | str = Rounding.FLOOR,
 ) -> int:
     """Optimiser steps that `budget` FLOPs pay for. The default never exceeds the budget; 0 if it buys no step."""
@@ -121,25 +105,20 @@ def training_steps(
     *,
     counts: Mapping[str, int] | None = None,
     scale: str | Dims,
-    space: int | None = None,
+    space: Space | None = None,
     budget: float | str | Fraction = 2e19,
     rounding: Rounding | str | None = None,
 ) -> int:
-    """Steps as the paper's tables print them: to the nearest in space 2 (table 10), down in space 3 (table 11).
+    """Steps as the paper's tables print them: to the nearest in space 2 (table 10), down elsewhere (table 11).
 
     Args: either `layers` or `counts`; `budget` in FLOPs; `rounding` overrides the rule of the tables, so that
     `rounding="floor"` never exceeds the budget in either space.
     """
     if (layers is None) == (counts is None):
-        raise ValueError("give either a pattern or counts={'A': .., 'M': .., 'Mb': ..}, and not both")
+        raise ValueError("give either a pattern or counts={token: layers, ..}, and not both")
     dims = dims_lib.get(scale, space)
-    rule = PUBLISHED_ROUNDING[dims.space] if rounding is None else rounding
+    rule = PUBLISHED_ROUNDING.get(dims.space, Rounding.FLOOR) if rounding is None else rounding
     return steps_for_budget(budget, counts if layers is None else layers, dims, rounding=rule)
-
-
-def _mamba_in(dims: Dims) -> int:
-    """Output width of Mamba-2's input projection: gate and x, B and C, one step size per head."""
-    return 2 * dims.d_inner + 2 * dims.mamba_state + dims.mamba_heads
 
 
 def _weighted(counts: Mapping[str, int], per_layer: Mapping[str, int]) -> int:

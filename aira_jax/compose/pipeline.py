@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from aira_jax import patterns
 from aira_jax.compose import election, extrapolate, kmeans, ranking, zoo
-from aira_jax.compose.dims import SCALES
+from aira_jax.compose.dims import SCALES, Space
 from aira_jax.compose.election import Base, ElectionOptions
 from aira_jax.compose.extrapolate import Fit, Method
 from aira_jax.compose.ranking import AgentReport, Entry
@@ -77,7 +77,7 @@ class Pipeline:
     groups: tuple[RankedTask, ...]
     rows: tuple[Row, ...]
     agents: tuple[AgentReport, ...]
-    space: int
+    space: Space
     scaled: tuple[Scaled, ...]
     nearest: Nearest
 
@@ -155,10 +155,14 @@ def suggested(base: Pattern) -> Method:
     return Method.STACK if short else Method.STRETCH
 
 
-def nearest(pattern: Pattern, space: int) -> Nearest:
-    """The published base pattern of `space` that is closest by edit distance; the first of the zoo among equals."""
+def nearest(pattern: Pattern, space: Space) -> Nearest:
+    """The published base pattern that is closest by edit distance; the first of the zoo among equals.
+
+    Those of `space` are compared, or all where the paper has none.
+    """
     known = [zoo.get(name, variant=variant, scale=zoo.BASE) for name, variant in zoo.models() if zoo.has_base(name)]
-    bases = {model.build: model.name for model in reversed(known) if model.space == space}
+    own = [model for model in known if model.space == space]
+    bases = {model.build: model.name for model in reversed(own or known)}
     found = min(reversed(bases), key=lambda base: patterns.edit_distance(pattern, base))
     return Nearest(name=bases[found], pattern=found, distance=patterns.edit_distance(pattern, found))
 
@@ -190,7 +194,7 @@ def _clustered(task: str, entries: tuple[Entry, ...], clusters: int) -> RankedTa
     return RankedTask(task=task, entries=entries, clusters=kmeans.cluster_sizes(scores, clusters))
 
 
-def _scaled(base: Pattern, scale: str, space: int, wanted: Method | None) -> tuple[Scaled, ...]:
+def _scaled(base: Pattern, scale: str, space: Space, wanted: Method | None) -> tuple[Scaled, ...]:
     """Both methods at one scale, one of them chosen."""
     tried = {method: _fitted(base, scale, method, space) for method in Method}
     chosen = wanted or suggested(base)
@@ -206,7 +210,7 @@ def _deviation(fit: Fit | None) -> float:
     return math.inf if fit is None else abs(fit.deviation)
 
 
-def _fitted(base: Pattern, scale: str, method: Method, space: int) -> tuple[Fit | None, str]:
+def _fitted(base: Pattern, scale: str, method: Method, space: Space) -> tuple[Fit | None, str]:
     """The fit, or why there is none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", extrapolate.ExtrapolationWarning)

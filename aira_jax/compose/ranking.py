@@ -41,7 +41,7 @@ class Entry:
 
     task: str
     preset: str
-    space: int
+    space: int | str
     corpus: str | None
     lower_is_better: bool
     pattern: str

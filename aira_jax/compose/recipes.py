@@ -17,7 +17,7 @@ from aira_jax.core import choices
 class Recipe:
     """`agents` says whose patterns are collected; picking those is up to the collection."""
 
-    space: int
+    space: int | str
     datasets: tuple[str, ...]
     agents: str
     selections: Mapping[str, tuple[Selector, ...]]

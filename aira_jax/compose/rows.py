@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from aira_jax.compose import dims
 from aira_jax.core.files import write_atomically
 from aira_jax.proxies.cache import content_key
 from aira_jax.statistics.rows import Skipped
@@ -80,7 +81,7 @@ def _corpus(manifest: Mapping[str, Any] | str | None) -> str | None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """One evaluated step. `t` is the Unix time of its commit, `space` the number of primitives, `step` the node id.
+    """One evaluated step. `t` is the Unix time of its commit, `space` as in dims, `step` the node id.
 
     `pattern` is canonical, `given` as proposed. `preset` names the fidelity; scores of different presets never mix.
     `validation` is what the search saw, a mean over the `evaluator_seeds` first evaluator seeds, `tests` what it never
@@ -91,7 +92,7 @@ class Row:
     run: str
     t: float
     task: str
-    space: int
+    space: dims.Space
     lower_is_better: bool
     preset: str
     evaluator_seeds: int

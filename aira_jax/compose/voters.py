@@ -33,7 +33,7 @@ class Ranking:
 
     voters: Voters
     preset: str | None = None
-    space: int | None = None
+    space: int | str | None = None
 
 
 class Selector(Protocol):

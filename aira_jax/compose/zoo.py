@@ -13,10 +13,11 @@ from aira_jax.compose import dims as dims_lib
 from aira_jax.compose import flops, zoo_table
 from aira_jax.compose.flops import Parameters
 from aira_jax.core import choices
-from aira_jax.patterns import PRIMITIVES, Pattern, parse
+from aira_jax.patterns import Pattern, parse
 
 BASE = "base"  # the scale of the small pattern before scaling
 ONLY = "-"  # the variant of a model that has one form
+_TOKENS = dims_lib.primitives(3)  # of the published models
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ class Model:
     def counts(self) -> dict[str, int]:
         """Layers of each primitive in `build`."""
         counts = self.build.counts()
-        return {p: counts[p] for p in PRIMITIVES}
+        return {p: counts[p] for p in _TOKENS}
 
     @property
     def params(self) -> Parameters | None:
@@ -123,7 +124,7 @@ def get(name: str, *, variant: str | None = None, scale: str) -> Model:
         space=zoo_table.SPACES[name],
         printed=printed,
         printed_layers=layers,
-        printed_counts=dict(zip(PRIMITIVES, counts, strict=True)),
+        printed_counts=dict(zip(_TOKENS, counts, strict=True)),
         printed_params=tuple(billions),
         build=parse(build),
         note=note,
@@ -207,4 +208,4 @@ def _nonzero(counts: dict[str, int]) -> dict[str, int]:
 
 
 def _sizes(layers: int, counts: dict[str, int]) -> str:
-    return f"{layers} layers (A/M/Mb {'/'.join(str(counts.get(p, 0)) for p in PRIMITIVES)})"
+    return f"{layers} layers ({'/'.join(_TOKENS)} {'/'.join(str(counts.get(p, 0)) for p in _TOKENS)})"

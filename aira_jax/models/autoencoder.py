@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from aira_jax.primitives.block import PrimitivesConfig
+from aira_jax.primitives.block import Large, Small
 from aira_jax.primitives.linear import Linear, LinearInit
 from aira_jax.primitives.norm import Norm
 
@@ -28,21 +28,19 @@ class AutoEncoder(nn.Module):
     Source: Poli et al. 2024 (MAD).
     """
 
-    primitives: PrimitivesConfig
+    primitives: Small | Large
     layers: tuple[str, ...]
     vocab: int
 
     def setup(self):
         p = self.primitives
-        if LinearInit.NORMAL not in {p.A.init, p.M.init, p.Mb.init} or len({p.A.init, p.M.init, p.Mb.init}) > 1:
-            raise ValueError(
-                "AutoEncoder: its primitives start normal; build them with small(..., init=LinearInit.NORMAL)"
-            )
+        if p.init is not LinearInit.NORMAL:
+            raise ValueError("AutoEncoder: its layers start normal; give Small(..., init=LinearInit.NORMAL)")
         self.embedding = self.param("embedding", nn.initializers.normal(0.02), (self.vocab, p.dim), jnp.float32)
         self.blocks = [p.block(primitive) for primitive in self.layers]
         self.norms = [Norm(p.norm) for _ in range(3)]
         self.linears = [
-            Linear(features, bias=True, init=LinearInit.NORMAL, dtype=p.M.dtype)
+            Linear(features, bias=True, init=LinearInit.NORMAL, dtype=p.dtype)
             for features in (p.dim, p.dim, self.vocab)
         ]
 

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from aira_jax.primitives.block import PrimitivesConfig
+from aira_jax.primitives.block import Large, Small
 from aira_jax.primitives.linear import Linear
 from aira_jax.primitives.norm import Norm
 
@@ -20,7 +20,7 @@ class LanguageModel(nn.Module):
     `layers` are tokens of the pattern language. `embed`, `blocks`, `decode` are the call in three parts; untied head.
     """
 
-    primitives: PrimitivesConfig
+    primitives: Small | Large
     layers: tuple[str, ...]
     vocab: int
 
@@ -29,7 +29,7 @@ class LanguageModel(nn.Module):
         self.embedding = self.param("embedding", nn.initializers.normal(0.02), (self.vocab, p.dim), jnp.float32)
         self.blocks = [p.block(primitive) for primitive in self.layers]
         self.norm = Norm(p.norm)
-        self.head = Linear(self.vocab, bias=True, init=p.M.init, dtype=p.M.dtype)
+        self.head = Linear(self.vocab, bias=True, init=p.init, dtype=p.dtype)
 
     def __call__(self, tokens_BL: jax.Array) -> jax.Array:
         x_BLD = self.embed(tokens_BL)

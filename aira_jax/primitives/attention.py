@@ -104,6 +104,23 @@ class Attention(nn.Module):
 
     config: AttentionConfig
 
+    @classmethod
+    def small(cls, size, options) -> "Attention":
+        """The layer of a proxy: as many heads of `head` dims as fill the width, with biases."""
+        heads, rest = divmod(size.dim, options["head"])
+        if rest:
+            raise ValueError(f"{options}: the model width {size.dim} is no multiple of head={options['head']}")
+        shared = heads // options["kv"]
+        config = AttentionConfig(size.dim, heads, shared, options["head"], bias=True, impl=size.attention)
+        return cls(dataclasses.replace(config, init=size.init, dtype=size.dtype))
+
+    @classmethod
+    def large(cls, size) -> "Attention":
+        """Grouped-query attention with the rotary base of long contexts."""
+        d = size.dims
+        heads = {"heads": d.heads, "kv_heads": d.kv_heads, "head_dim": d.head_dim}
+        return cls(AttentionConfig(d.d_model, **heads, rotary_base=5e5, impl=size.attention, dtype=size.dtype))
+
     def setup(self):
         c = self.config
         self.query, self.key, self.value, self.out = (

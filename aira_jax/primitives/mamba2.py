@@ -5,6 +5,7 @@ K = I + 2*G*N conv channels.
 """
 
 import dataclasses
+import math
 
 import flax.linen as nn
 import jax
@@ -79,6 +80,20 @@ class Mamba2(nn.Module):
     """
 
     config: Mamba2Config
+
+    @classmethod
+    def small(cls, size, options) -> "Mamba2":
+        """The layer of a proxy. Heads have 64 dims, or as many as divide both 64 and the inner width."""
+        inner = options["expand"] * size.dim
+        sizes = {"inner": inner, "head_dim": math.gcd(64, inner), "state": options["state"]}
+        return cls(Mamba2Config(size.dim, **sizes, ssd_impl=size.ssd_impl, init=size.init, dtype=size.dtype))
+
+    @classmethod
+    def large(cls, size) -> "Mamba2":
+        """The layer at scale."""
+        d = size.dims
+        sizes = {"inner": d.d_inner, "head_dim": d.mamba_head_dim, "state": d.mamba_state, "conv": d.conv_width}
+        return cls(Mamba2Config(d.d_model, **sizes, ssd_impl=size.ssd_impl, dtype=size.dtype))
 
     def setup(self):
         c = self.config

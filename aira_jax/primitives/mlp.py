@@ -27,6 +27,18 @@ class MLP(nn.Module):
 
     config: MLPConfig
 
+    @classmethod
+    def small(cls, size, options) -> "MLP":
+        """The layer of a proxy: `ratio` times the width, with the proxy's activation where none is chosen."""
+        activation = Activation(options.chosen.get("act", size.activation))
+        hidden = options["ratio"] * size.dim
+        return cls(MLPConfig(size.dim, hidden, activation, init=size.init, dtype=size.dtype))
+
+    @classmethod
+    def large(cls, size) -> "MLP":
+        """SwiGLU."""
+        return cls(MLPConfig(size.dims.d_model, size.dims.mlp_hidden, Activation.SWIGLU, dtype=size.dtype))
+
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         c = self.config

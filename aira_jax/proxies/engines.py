@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from aira_jax.primitives.block import PrimitivesConfig
+from aira_jax.primitives.block import Small
 
 Params = Any
 
@@ -47,7 +47,7 @@ class LayerProgram:
     """
 
     engine: Engine
-    primitives: PrimitivesConfig
+    primitives: Small
     layers: tuple[str, ...]
 
     def pack(self, stacked: dict[str, Params]) -> Params:

@@ -11,6 +11,7 @@ from pathlib import Path
 import jax
 
 import kernels_pallas
+from aira_jax.patterns import options, registry
 from aira_jax.proxies import engine_table, metrics, proxy_model
 from aira_jax.proxies.compile_cache import Compiler
 from aira_jax.proxies.fidelity import Preset
@@ -58,7 +59,7 @@ def machine() -> dict[str, str]:
 
 def kernels(layers: Sequence[str]) -> dict[str, str]:
     """Operator -> implementation of the kernels that layers of Mamba-2 ran; empty without such layers."""
-    if not any(layer.startswith("Mb") for layer in layers):
+    if not any(registry.get(options.read(layer).primitive).kernels for layer in layers):
         return {}
     return {row["op"]: row["impl"] for row in kernels_pallas.chosen()}
 

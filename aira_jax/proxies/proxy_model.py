@@ -14,7 +14,7 @@ import numpy as np
 from aira_jax.models.autoencoder import AutoEncoder
 from aira_jax.models.language_model import LanguageModel
 from aira_jax.primitives.attention import AttentionImpl
-from aira_jax.primitives.block import small
+from aira_jax.primitives.block import Small
 from aira_jax.primitives.linear import LinearInit
 from aira_jax.proxies.compile_cache import Compiler
 from aira_jax.proxies.engines import Engine, LayerProgram
@@ -103,7 +103,7 @@ class ProxyModel:
 
 def build(preset: Preset, layers: tuple[str, ...], *, autoencoder: bool, vocab: int, setup: Setup) -> ProxyModel:
     """The model of `layers` at a preset's size: an AutoEncoder for compression, else a LanguageModel."""
-    primitives = small(
+    primitives = Small(
         preset.d,
         activation=preset.activation,
         attention=setup.attention,

@@ -7,8 +7,9 @@ import functools
 
 from aira_jax.core import sources
 from aira_jax.core.machine import ROOT
+from aira_jax.patterns import registry
 
-_SCORES = ("aira_jax.proxies.lanes", "aira_jax.proxies.mad")
+_SCORES = ("aira_jax.proxies.lanes", "aira_jax.proxies.mad", *registry.modules())
 _WITHOUT = (  # they find, choose or describe what others compute
     "aira_jax",
     "aira_jax.core",
@@ -25,8 +26,10 @@ _TUNED = ROOT / "kernels_pallas" / "tuned.json"  # decides which kernels run
 
 @functools.cache
 def digest() -> str:
-    """Of everything in this project that decides what a pattern scores: models, training, kernels, generators."""
-    return sources.digest(_SCORES, files=[_TUNED], without=_WITHOUT)
+    """Of everything in this project that decides what a pattern scores: models, training, kernels, generators.
+
+    Those of your own primitives count too; layers are named by text in the registry and so given here."""
+    return sources.digest(_SCORES, files=[_TUNED, *registry.own_files()], without=_WITHOUT)
 
 
 @functools.cache

@@ -5,7 +5,6 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-COLOURS = {"A": "#2456c8", "M": "#c77700", "Mb": "#7b3fb0"}  # of primitives
 CYCLE = ("#147a56", "#2456c8", "#c77700", "#7b3fb0", "#5f6772")
 
 _LOOK = {

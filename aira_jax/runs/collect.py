@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aira_jax import patterns
+from aira_jax.compose import dims
 from aira_jax.compose.rows import WIDTH_SCALED, Collection, Measured, Row, RunFacts
 from aira_jax.patterns import Pattern
 from aira_jax.runs.view import NodeView, RunView, fold
@@ -74,7 +75,7 @@ def read_run(folder: Path) -> tuple[list[Row], RunFacts]:
         raise ValueError(f"{view.start['task']} is no search over patterns")
     if isinstance(space, OptionSpace):
         raise ValueError(f"{view.start['task']} searches layers with options; only plain patterns are collected")
-    common = _common(folder, view, len(space.primitives))
+    common = _common(folder, view, dims.space_of(space.primitives))
     rows = [row for node in view.nodes if (row := _row(node, view, common))]
     tested = sum(bool(row.tests) for row in rows)
     facts = RunFacts(
@@ -84,7 +85,7 @@ def read_run(folder: Path) -> tuple[list[Row], RunFacts]:
     return rows, facts
 
 
-def _common(folder: Path, view: RunView, space: int) -> dict[str, Any]:
+def _common(folder: Path, view: RunView, space: dims.Space) -> dict[str, Any]:
     run, config = view.start, view.config
     llm, evaluation = config.get("llm") or {}, config.get("eval") or {}
     return {

@@ -13,31 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from aira_jax.compose.dims import Dims, primitives
-from aira_jax.primitives.activation import Activation
-from aira_jax.primitives.attention import AttentionConfig, AttentionImpl
-from aira_jax.primitives.block import PrimitivesConfig
-from aira_jax.primitives.mamba2 import Mamba2Config
-from aira_jax.primitives.mlp import MLPConfig
-from aira_jax.primitives.norm import NormKind
+from aira_jax.primitives.attention import AttentionImpl
+from aira_jax.primitives.block import Large
 from aira_jax.scaling.latency import BlockTable, Mode, Timed
 from kernels_pallas.bench import provenance
-
-ROTARY_BASE = 5e5
-
-
-def configure(dims: Dims, *, attention: AttentionImpl, ssd: str, dtype: str) -> PrimitivesConfig:
-    """The blocks of the large models at the sizes of `dims`."""
-    return PrimitivesConfig(
-        A=AttentionConfig(
-            dims.d_model, dims.heads, dims.kv_heads, dims.head_dim, rotary_base=ROTARY_BASE, impl=attention, dtype=dtype
-        ),
-        M=MLPConfig(dims.d_model, dims.mlp_hidden, activation=Activation.SWIGLU, dtype=dtype),
-        Mb=Mamba2Config(
-            dims.d_model, dims.d_inner, dims.mamba_head_dim, dims.mamba_state, conv=dims.conv_width, ssd_impl=ssd,
-            dtype=dtype,
-        ),
-        norm=NormKind.RMS,
-    )  # fmt: skip
 
 
 def profile(
@@ -62,7 +41,7 @@ def profile(
             raise ValueError(f"{name}={value} is too small: give at least {least}")
     if dtype not in ("bfloat16", "float32"):
         raise ValueError(f"dtype {dtype!r} is not profiled: use bfloat16 or float32")
-    config = configure(dims, attention=attention, ssd=ssd, dtype=dtype)
+    config = Large(dims, attention, ssd, dtype)
     found = {}
     for primitive in primitives(dims.space):
         try:
@@ -90,12 +69,11 @@ def profile(
     )
 
 
-def program(config: PrimitivesConfig, primitive: str, mode: Mode, batch: int, length: int):
+def program(config: Large, primitive: str, mode: Mode, batch: int, length: int):
     """A function of a block and its arguments, both with random weights and inputs."""
     block = config.block(primitive)
-    dtype = getattr(config, primitive).dtype
     key = jax.random.key(0)
-    x_BLD = jax.random.normal(key, (batch, 1 if mode is Mode.DECODE else length, config.dim), dtype)
+    x_BLD = jax.random.normal(key, (batch, 1 if mode is Mode.DECODE else length, config.dim), config.dtype)
     params = jax.jit(block.init)(key, x_BLD)
     if mode is Mode.FORWARD:
         return block.apply, (params, x_BLD)

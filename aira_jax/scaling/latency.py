@@ -46,7 +46,7 @@ class BlockTable:
 
     device: str
     scale: str
-    space: int
+    space: int | str
     mode: Mode
     batch: int
     length: int
@@ -93,7 +93,7 @@ class Point:
     """An architecture with what it costs and what it reached; both lower is better. `loss` None: none published."""
 
     name: str
-    space: int
+    space: int | str
     latency_ms: float
     loss: float | None
 
@@ -114,10 +114,11 @@ def published(table: BlockTable) -> tuple[Point, ...]:
     return tuple(sorted(points, key=lambda p: (p.latency_ms, p.name)))
 
 
-def _fits(space: int, table: BlockTable) -> bool:
+def _fits(space: int | str, table: BlockTable) -> bool:
     """Whether the blocks of `space` have the sizes of the table's."""
     own, other = (dims_lib.get(table.scale, s) for s in (table.space, space))
-    return space <= table.space and dataclasses.replace(other, space=own.space) == own
+    timed = set(dims_lib.primitives(table.space))
+    return timed.issuperset(dims_lib.primitives(space)) and dataclasses.replace(other, space=own.space) == own
 
 
 def front(points: Iterable[Point]) -> tuple[Point, ...]:

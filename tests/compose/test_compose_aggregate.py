@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from aira_jax.compose import recipes
 from aira_jax.compose.aggregate import METHODS, SELECTIONS, aggregate, combine, outcomes
 from aira_jax.compose.voters import KMeansTop, RankDecay, TopK, rank
-from aira_jax.patterns import PRIMITIVES, Pattern, PatternError, parse
+from aira_jax.patterns import Pattern, PatternError, parse
 
+PRIMITIVES = ("A", "M", "Mb")
 EXAMPLE = ["AMAA", "AMAM", "MMAA", "MMMM", "MMMM"]
 SCORES = [0.70, 0.69, 0.68, 0.55, 0.54, 0.40, 0.39, 0.38]
 PATTERNS = st.lists(st.lists(st.sampled_from(PRIMITIVES), min_size=5, max_size=5).map(tuple), min_size=1, max_size=12)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from aira_jax.compose import dims, flops
 from aira_jax.compose.extrapolate import ExtrapolationWarning, fit, stack, stretch
-from aira_jax.patterns import MAX_LAYERS, PRIMITIVES, Pattern, parse
+from aira_jax.patterns import MAX_LAYERS, Pattern, parse
 
+PRIMITIVES = ("A", "M", "Mb")
 LAYERS = st.lists(st.sampled_from(PRIMITIVES), min_size=1, max_size=24)
 FACTORS = st.fractions(Fraction(1, 9), 9, max_denominator=50)
 

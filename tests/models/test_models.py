@@ -10,7 +10,7 @@ import pytest
 from aira_jax import patterns
 from aira_jax.models.autoencoder import AutoEncoder, sinusoids
 from aira_jax.models.language_model import LanguageModel
-from aira_jax.primitives.block import small
+from aira_jax.primitives.block import Small
 from aira_jax.primitives.linear import LinearInit
 
 
@@ -27,13 +27,13 @@ def size(tree) -> int:
     ],
 )
 def test_language_model_sizes_at_paper_shapes(pattern, expected):
-    model = LanguageModel(small(128), patterns.parse(pattern).layers, 16)
+    model = LanguageModel(Small(128), patterns.parse(pattern).layers, 16)
     assert size(jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8), jnp.int32))) == expected
 
 
 @pytest.fixture(scope="module")
 def model_and_params():
-    model = LanguageModel(small(16), ("A", "Mb", "M"), 11)
+    model = LanguageModel(Small(16), ("A", "Mb", "M"), 11)
     return model, jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 4), jnp.int32))
 
 
@@ -60,14 +60,14 @@ def test_logits_before_a_changed_token_stay(model_and_params):
 
 
 def test_initial_values_of_the_language_model():
-    params = jax.jit(LanguageModel(small(64), (), 512).init)(jax.random.key(0), jnp.zeros((1, 2), jnp.int32))["params"]
+    params = jax.jit(LanguageModel(Small(64), (), 512).init)(jax.random.key(0), jnp.zeros((1, 2), jnp.int32))["params"]
     assert abs(params["embedding"].std() / 0.02 - 1) < 0.03
     assert 0.95 < np.abs(params["head"]["kernel"]).max() * 8 <= 1
     assert not np.any(params["head"]["bias"])
 
 
 def test_autoencoder_reads_the_last_position_only():
-    model = AutoEncoder(small(16, init=LinearInit.NORMAL), ("M",), 7)
+    model = AutoEncoder(Small(16, init=LinearInit.NORMAL), ("M",), 7)
     tokens = jax.random.randint(jax.random.key(1), (2, 6), 0, 7)
     params, apply = jax.jit(model.init)(jax.random.key(0), tokens), jax.jit(model.apply)
     same_end = jnp.concatenate([(tokens[:, :-1] + 1) % 7, tokens[:, -1:]], axis=1)
@@ -77,13 +77,13 @@ def test_autoencoder_reads_the_last_position_only():
 
 
 def test_every_linear_weight_of_the_autoencoder_starts_normal():
-    model = AutoEncoder(small(64, init=LinearInit.NORMAL), ("A", "M"), 16)
+    model = AutoEncoder(Small(64, init=LinearInit.NORMAL), ("A", "M"), 16)
     params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 4), jnp.int32))["params"]
     kernels = [leaf for path, leaf in jax.tree.leaves_with_path(params) if path[-1].key == "kernel"]
     assert len(kernels) == 4 + 2 + 3
     assert all(abs(kernel.std() / 0.02 - 1) < 0.1 and np.abs(kernel).max() > 0.05 for kernel in kernels)
     with pytest.raises(ValueError, match=r"init=LinearInit\.NORMAL"):
-        AutoEncoder(small(64), ("A",), 16).init(jax.random.key(0), jnp.zeros((1, 4), jnp.int32))
+        AutoEncoder(Small(64), ("A",), 16).init(jax.random.key(0), jnp.zeros((1, 4), jnp.int32))
 
 
 def test_sinusoids_follow_their_formula():

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from aira_jax.compose import dims
 from aira_jax.primitives.activation import Activation
 from aira_jax.primitives.attention import Attention, AttentionConfig, AttentionImpl, attend, causal_attention
-from aira_jax.primitives.block import large, small
+from aira_jax.primitives.block import Large, Small
 from aira_jax.primitives.mamba2 import Mamba2, Mamba2Config
 from aira_jax.primitives.mlp import MLP, MLPConfig
 from aira_jax.primitives.norm import Norm, NormKind
@@ -29,7 +30,7 @@ def block_sizes(config) -> list[int]:
 
 
 def test_small_primitives_have_the_published_sizes():
-    assert block_sizes(small(128)) == [66_048, 131_072, 104_620]
+    assert block_sizes(Small(128)) == [66_048, 131_072, 104_620]
 
 
 @pytest.mark.parametrize(
@@ -41,18 +42,13 @@ def test_small_primitives_have_the_published_sizes():
     ],
 )
 def test_large_primitives_are_the_same_modules_with_the_published_sizes(scale, mlp_2, mlp_3, attention, mamba):
-    assert block_sizes(large(scale, ("A", "M"))) == [attention, mlp_2, mamba]
-    assert block_sizes(large(scale, PRIMITIVES)) == [attention, mlp_3, mamba]
-
-
-def test_unknown_scale_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="unknown scale '7B': use one of 350M, 1B, 3B"):
-        large("7B", PRIMITIVES)
+    assert block_sizes(Large(dims.get(scale, 2))) == [attention, mlp_2, mamba]
+    assert block_sizes(Large(dims.get(scale, 3))) == [attention, mlp_3, mamba]
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_a_later_token_never_changes_an_earlier_output(primitive):
-    block = small(16).block(primitive)
+    block = Small(16).block(primitive)
     x = jax.random.normal(jax.random.key(1), (2, 40, 16))
     changed = x.at[:, 23].add(1.0)
     params = jax.jit(block.init)(jax.random.key(0), x)
@@ -64,7 +60,7 @@ def test_a_later_token_never_changes_an_earlier_output(primitive):
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_decoding_token_by_token_equals_the_whole_sequence(primitive):
-    block = small(16).block(primitive)
+    block = Small(16).block(primitive)
     x = jax.random.normal(jax.random.key(1), (2, 9, 16))
     params = jax.jit(block.init)(jax.random.key(0), x)
     cache = block.apply(params, 2, 9, method="init_cache")
@@ -214,7 +210,7 @@ def test_impossible_shapes_are_refused(make, message):
 
 
 def test_bfloat16_layers_keep_a_float32_residual_stream():
-    block = small(16, dtype="bfloat16", attention=AttentionImpl.DENSE).block("A")
+    block = Small(16, dtype="bfloat16", attention=AttentionImpl.DENSE).block("A")
     x = jax.random.normal(jax.random.key(0), (1, 4, 16))
     params = jax.jit(block.init)(jax.random.key(1), x)
     assert block.apply(params, x).dtype == jnp.float32

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aira_jax import layer_options
-from aira_jax.primitives.block import small
+from aira_jax.patterns import options as layer_options
+from aira_jax.patterns import registry
+from aira_jax.primitives.block import Small
 from aira_jax.proxies.engines import Engine, LayerProgram
 
 WIDTH = 32
@@ -19,7 +20,7 @@ SOME = [
 
 
 def sizes(layer, width):
-    block = small(width).block(layer)
+    block = Small(width).block(layer)
     shapes = jax.eval_shape(block.init, jax.random.key(0), jnp.zeros((1, 2, width)))
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
@@ -32,14 +33,14 @@ def test_a_block_has_the_parameters_that_are_told(layer):
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [32, 64, 128])
 def test_every_block_has_the_parameters_that_are_told(width):
-    for primitive in layer_options.OPTIONS:
+    for primitive in registry.tokens():
         for layer in layer_options.layers(primitive):
             assert sizes(str(layer), width) == layer.parameters(width), layer
 
 
 def outputs(layer):
     x_BLD = jax.random.normal(jax.random.key(1), (2, 6, WIDTH))
-    block = small(WIDTH).block(layer)
+    block = Small(WIDTH).block(layer)
     params = block.init(jax.random.key(0), x_BLD)
     return block, params, x_BLD
 
@@ -70,14 +71,14 @@ def test_decoding_token_by_token_equals_the_call(layer):
 
 def test_a_width_that_a_head_does_not_divide_is_refused():
     with pytest.raises(ValueError, match="width 48 is no multiple of head=32"):
-        small(48).block("A[head=32]")
+        Small(48).block("A[head=32]")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", [e for e in Engine if e is not Engine.UNROLLED])
 def test_engines_agree_on_layers_with_options(engine):
     layers = layer_options.parse("2(A[head=16]-M[ratio=2])-A-M[norm=none]-A[kv=2;place=post]-M").layers
-    config, x_BLD = small(WIDTH), jax.random.normal(jax.random.key(1), (2, 6, WIDTH))
+    config, x_BLD = Small(WIDTH), jax.random.normal(jax.random.key(1), (2, 6, WIDTH))
     stacked = {}
     for layer in set(layers):
         keys = jax.random.split(jax.random.key(len(layer)), layers.count(layer))

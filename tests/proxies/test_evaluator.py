@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from aira_jax.models.language_model import LanguageModel
-from aira_jax.primitives.block import small
+from aira_jax.primitives.block import Small
 from aira_jax.proxies import evaluator, lanes, mad, single, sources
 from aira_jax.proxies.result import ProxyResult, Split, TaskScore, TaskStatus
 
@@ -61,7 +61,7 @@ def test_a_result_holds_scores_and_costs(first, tiny):
 
 
 def test_a_result_counts_the_parameters_of_every_tasks_model(first, tiny):
-    model = LanguageModel(small(tiny.d), ("A", "M"), mad.make(TASKS[0], 1, 0).vocab)
+    model = LanguageModel(Small(tiny.d), ("A", "M"), mad.make(TASKS[0], 1, 0).vocab)
     shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, 2), np.int32))
     assert first.parameters[TASKS[0]] == sum(leaf.size for leaf in jax.tree.leaves(shapes))
     wider = mad.make(TASKS[1], 1, 0).vocab - model.vocab  # an embedding row, a column of the head and its bias each

@@ -124,9 +124,9 @@ def test_the_profiled_blocks_have_the_parameters_that_flops_counts(tiny):
     import jax
 
     from aira_jax.compose import flops
-    from aira_jax.scaling import blocks
+    from aira_jax.primitives.block import Large
 
-    config = blocks.configure(tiny, attention="dense", ssd="auto", dtype="float32")
+    config = Large(tiny, dtype="float32")
     for primitive, count in flops.layer_parameters(tiny).items():
         x_BLD = jax.ShapeDtypeStruct((1, 4, tiny.d_model), "float32")
         params = jax.eval_shape(config.block(primitive).init, jax.random.key(0), x_BLD)

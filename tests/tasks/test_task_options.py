@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aira_jax import layer_options
 from aira_jax.controls import methods
 from aira_jax.controls.trials import Method, Options, Trial
-from aira_jax.layer_options import MAX_KINDS, OptionPattern
+from aira_jax.patterns import options as layer_options
+from aira_jax.patterns.options import MAX_KINDS, OptionPattern
 from aira_jax.proxies import evaluator
 from aira_jax.tasks import loader, mounts
 from aira_jax.tasks.compose import on_mad
@@ -75,7 +75,7 @@ def test_moves_reach_every_option():
     possible = {
         (primitive, option.key, value)
         for primitive in TWO.primitives
-        for option in layer_options.OPTIONS[primitive]
+        for option in layer_options.options_of(primitive)
         for value in option.values[1:]
     }
     assert chosen == possible
@@ -142,7 +142,7 @@ def test_the_tasks_describe_what_may_be_chosen(name, primitives):
     assert task.canonical({"submission.csv": text.replace("A", "A[head=8]")}) == task.canonical(task.starter)
     assert space.parse(f"architecture\n{space.example}\n".encode())
     for primitive in primitives:
-        for option in layer_options.OPTIONS[primitive]:
+        for option in layer_options.options_of(primitive):
             assert f"| `{option.key}` | {', '.join(map(str, option.values))} |" in task.description
             assert f"{option.key}={'|'.join(map(str, sorted(option.values, key=_order)))}" in task.interface
             assert f"{option.key}={option.default}" in task.interface.partition("Without options:")[2]

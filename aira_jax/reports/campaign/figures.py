@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 
 from aira_jax.compose import flops
 from aira_jax.compose.pipeline import Pipeline
+from aira_jax.patterns import registry
 from aira_jax.reports.campaign import view
-from aira_jax.reports.plotting import COLOURS, CYCLE, save, style
+from aira_jax.reports.plotting import CYCLE, save, style
 
 
 def write(pipeline: Pipeline, folder: Path) -> list[Path]:
@@ -24,7 +25,7 @@ def heat_map(pipeline: Pipeline) -> Figure:
     figure = Figure(figsize=(7.0, 0.9 + 1.25 * len(heats)), layout="constrained")
     for axes, heat in zip(figure.subplots(len(heats), 1, squeeze=False)[:, 0], heats, strict=True):
         for y, (primitive, shares) in enumerate(heat.rows):
-            colours = LinearSegmentedColormap.from_list(primitive, ["#ffffff", COLOURS[primitive]])
+            colours = LinearSegmentedColormap.from_list(primitive, ["#ffffff", registry.get(primitive).colour])
             extent = (0.5, heat.layers + 0.5, y + 0.5, y - 0.5)
             axes.imshow([shares], cmap=colours, vmin=0, vmax=1, extent=extent, aspect="auto")
             for layer, share in enumerate(shares, 1):

@@ -7,9 +7,9 @@ import json
 import os
 from pathlib import Path
 
-from aira_jax.compose import flops, rows
+from aira_jax.compose import dims, flops, rows
 from aira_jax.compose.pipeline import FEW, Pipeline
-from aira_jax.patterns import parse
+from aira_jax.patterns import parse, registry, tokens
 from aira_jax.reports import page_frame
 from aira_jax.reports.campaign import view
 
@@ -40,7 +40,9 @@ def write(pipeline: Pipeline, folder: str | os.PathLike) -> Path:
 
 def render(pipeline: Pipeline) -> str:
     """The HTML, the same text for the same runs."""
-    style = page_frame.asset("report.css") + page_frame.asset("campaign.css")
+    primitives = [registry.get(token) for token in dims.primitives(pipeline.space)]
+    own = "".join(f".p-{row.token} {{ fill: {row.colour}; }}\n" for row in primitives if not row.spaces)
+    style = page_frame.asset("report.css") + page_frame.asset("campaign.css") + own
     return page_frame.template("campaign.html.j2").render(
         pipeline=pipeline,
         style=style,
@@ -51,6 +53,8 @@ def render(pipeline: Pipeline) -> str:
         progress=view.progress(pipeline),
         provenance=view.provenance(pipeline),
         few=FEW,
+        primitives=primitives,
+        counted="/".join(tokens()),
         budgets=flops.BUDGETS,
         pretty=lambda text: parse(text).pretty(),
     )

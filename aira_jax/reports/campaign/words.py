@@ -53,10 +53,10 @@ def _model(model: Scaled, budget: str) -> Iterator[str]:
         yield f"4  {model.method:8} {model.scale:>4} not reached: {model.reason}"
         return
     facts = model.fit.to_json()
-    counts = "/".join(map(str, facts["counts"].values()))
+    counts = f"{'/'.join(facts['counts'])} {'/'.join(map(str, facts['counts'].values()))}"
     yield f"4  {model.method:8} {model.scale:>4} {facts['pretty']}"
     yield (
-        f"                {facts['layers']} layers (A/M/Mb {counts}), {billions(facts['non_embedding'])} parameters "
+        f"                {facts['layers']} layers ({counts}), {billions(facts['non_embedding'])} parameters "
         f"({facts['deviation']:+.1%} of the target), {billions(facts['total'])} with the embedding"
     )
     yield (

@@ -28,8 +28,8 @@ from aira_jax import patterns
 from aira_jax.compose import extrapolate
 from aira_jax.controls import moves
 from aira_jax.core import choices
-from aira_jax.layer_options import OptionPattern
 from aira_jax.patterns import Pattern, PatternError
+from aira_jax.patterns.options import OptionPattern
 from aira_jax.tasks.compose.space import LAYERS, SUBMISSION
 from aira_jax.tasks.evaluation import SubmissionError
 

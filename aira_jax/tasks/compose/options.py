@@ -1,12 +1,12 @@
-"""The space of patterns whose layers have options, and what moves in it: see aira_jax/layer_options.py."""
+"""The space of patterns whose layers have options, and what moves in it: see aira_jax/patterns/options.py."""
 
 import dataclasses
 from typing import Any
 
-from aira_jax import layer_options
 from aira_jax.controls import moves
 from aira_jax.controls.trials import Method, Options, Region
-from aira_jax.layer_options import MAX_KINDS, OPTIONS, OptionPattern
+from aira_jax.patterns import options as layer_options
+from aira_jax.patterns.options import MAX_KINDS, OptionPattern, options_of
 from aira_jax.tasks.compose.space import PatternSpace
 
 METHODS = (Method.RANDOM, Method.MUTATE)
@@ -124,13 +124,13 @@ def _smaller(layer: str, rng) -> str:
 
 
 def _differ_once(a: layer_options.Layer, b: layer_options.Layer) -> bool:
-    return sum(a[option.key] != b[option.key] for option in OPTIONS[a.primitive]) == 1
+    return sum(a[option.key] != b[option.key] for option in options_of(a.primitive)) == 1
 
 
 def _other_option(layer: str, rng) -> str:
     """The layer with another value of one of its options; itself if that contradicts the other options."""
     old = layer_options.read(layer)
-    option = _pick(OPTIONS[old.primitive], rng)
+    option = _pick(options_of(old.primitive), rng)
     value = _pick([value for value in option.values if value != old[option.key]], rng)
     new = layer_options.build(old.primitive, {**old.chosen, option.key: value})
     return layer if layer_options.contradiction(new) else str(new)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aira_jax import layer_options
+from aira_jax.patterns import options as layer_options
 from aira_jax.tasks import compose_mad
 
 SUBMISSION = Path("submission.csv")

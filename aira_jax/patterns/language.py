@@ -2,10 +2,10 @@
 
     pattern   = item { separator item };   separator = "-" | "+" | "," | ";" | white space | nothing
     item      = [count ["*"]] (primitive | "(" pattern ")");   count = 1..9999
-    primitive = "A" or "mA" (attention), "M" (MLP), "Mb" (Mamba-2)
+    primitive = a token of registry.py: "A" or "mA" (attention), "M" (MLP), "Mb" (Mamba-2), and your own
 
 For example `3(2Mb-M-A)-2(Mb-M)`, `2A + 5 (A + M) + 4M` and `AAMMb`. Unicode dashes and multiplication signs are read
-as their ASCII forms. No other module parses patterns; `layer_options.py` extends this parser by options of a layer.
+as their ASCII forms. No other module parses patterns; `options.py` extends this parser by options of a layer.
 """
 
 import dataclasses
@@ -14,20 +14,19 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-PRIMITIVES = ("A", "M", "Mb")
+from aira_jax.patterns import registry
+from aira_jax.patterns.registry import tokens
+
 MAX_LAYERS = 4096
 MAX_COUNT = 9999
 
 _PRETTY_LAYERS = 128  # longer patterns are printed as runs
 _SHOWN = 160  # characters of the input that an error shows
-_STORED = {"A": "A", "mA": "A", "M": "M", "Mb": "Mb"}
-_TOKEN = re.compile("mA|Mb|A|M")
 _DIGITS = re.compile("[0-9]+")
 _SEPARATORS = frozenset("-+,;")
 _ASCII = str.maketrans(
     dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d", "-") | dict.fromkeys("×∗✕", "*")
 )
-_SUGGESTIONS = {"a": "use A", "m": "use M", "b": "use Mb", "B": "use Mb", "*": "write the count first, as in 2A"}
 
 
 class PatternError(ValueError):
@@ -63,8 +62,8 @@ class Pattern:
     @staticmethod
     def layer(text: str) -> str:
         """`text` as an element of `layers`; ValueError if it is no primitive."""
-        if text not in PRIMITIVES:
-            raise ValueError(f"unknown primitive {text!r}: use {_listed(PRIMITIVES)}")
+        if text not in tokens():
+            raise ValueError(f"unknown primitive {text!r}: use {_listed(tokens())}")
         return text
 
     def __len__(self) -> int:
@@ -75,7 +74,7 @@ class Pattern:
 
     def counts(self) -> Counter[str]:
         """How many layers each primitive has; an absent primitive reads as 0."""
-        return Counter({p: n for p in PRIMITIVES if (n := self.layers.count(p))})
+        return Counter({p: n for p in tokens() if (n := self.layers.count(p))})
 
     def runs(self) -> tuple[tuple[str, int], ...]:
         """Maximal runs as (primitive, length)."""
@@ -102,11 +101,12 @@ def parse(text: str) -> Pattern:
 def validate(pattern: Pattern, n_layers: int | None = None, primitives: Iterable[str] | None = None) -> None:
     """Raises PatternError unless `pattern` has `n_layers` layers, all of them in `primitives` (None: not checked)."""
     text = pattern.source or pattern.canonical()
-    allowed = PRIMITIVES if primitives is None else tuple(primitives)
-    for token in _TOKEN.finditer(text.translate(_ASCII)):
-        if _STORED[token[0]] not in allowed:
+    allowed = tokens() if primitives is None else tuple(primitives)
+    stored = registry.spellings()
+    for found in re.finditer("|".join(stored), text.translate(_ASCII)):
+        if stored[found[0]] not in allowed:
             fix = f"use only {_listed(allowed)}"
-            raise PatternError(f"primitive {token[0]} does not belong to this space", text, token.start(), fix)
+            raise PatternError(f"primitive {found[0]} does not belong to this space", text, found.start(), fix)
     if n_layers is None or len(pattern) == n_layers:
         return
     missing = n_layers - len(pattern)
@@ -137,9 +137,9 @@ def hamming(a: Pattern, b: Pattern) -> int:
     return sum(p != q for p, q in zip(a.layers, b.layers, strict=True))
 
 
-def neighbours(pattern: Pattern, primitives: Iterable[str] = PRIMITIVES) -> Iterator[Pattern]:
-    """Every pattern that differs in exactly one layer, by layer and then in the order of `primitives`."""
-    allowed = tuple(primitives)
+def neighbours(pattern: Pattern, primitives: Iterable[str] | None = None) -> Iterator[Pattern]:
+    """Every pattern that differs in exactly one layer, by layer and then in the order of `primitives` (None: all)."""
+    allowed = tokens() if primitives is None else tuple(primitives)
     for i, old in enumerate(pattern.layers):
         for new in allowed:
             if new != old:
@@ -183,6 +183,7 @@ class Parser:
     def __init__(self, text: str):
         self.text, self.chars = text, text.translate(_ASCII)
         self.pos, self.total = 0, 0
+        self.spellings = registry.spellings()
         self.stack = [_Group(open_pos=0, count=1, start=0)]
 
     def parse(self) -> tuple[str, ...]:
@@ -231,11 +232,11 @@ class Parser:
         self.stack[-1].layers += [layer] * count
 
     def layer(self) -> str:
-        token = _TOKEN.match(self.chars, self.pos)
-        if token is None:
-            raise self.unknown()
-        self.pos = token.end()
-        return _STORED[token[0]]
+        for spelling, token in self.spellings.items():
+            if self.chars.startswith(spelling, self.pos):
+                self.pos += len(spelling)
+                return token
+        raise self.unknown()
 
     def count(self) -> int:
         """The count in front of an item (1 if there is none), with the `*` and the white space after it."""
@@ -280,14 +281,16 @@ class Parser:
             raise self.error(f"more than {MAX_LAYERS} layers", pos, "use smaller counts")
 
     def unknown(self) -> PatternError:
-        char = self.text[self.pos]
-        if self.chars[self.pos : self.pos + 2].lower() == "mb":
-            fix = "use Mb"
-        elif char in "[]{}":
-            fix = "use ( and )"
+        char, rest = self.chars[self.pos], self.chars[self.pos :].lower()
+        longest = sorted(tokens(), key=len, reverse=True)
+        meant = [t for t in longest if rest.startswith(t.lower())] or [t for t in longest if rest[0] in t.lower()]
+        if meant:
+            fix = f"use {meant[0]}"
+        elif char == "*":
+            fix = f"write the count first, as in 2{tokens()[0]}"
         else:
-            fix = _SUGGESTIONS.get(self.chars[self.pos], f"use {_listed(PRIMITIVES)}")
-        return self.error(f"unknown symbol {char!r}", self.pos, fix)
+            fix = "use ( and )" if char in "[]{}" else f"use {_listed(tokens())}"
+        return self.error(f"unknown symbol {self.text[self.pos]!r}", self.pos, fix)
 
 
 def _fold(layers: tuple[str, ...]) -> str:

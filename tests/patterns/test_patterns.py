@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from aira_jax.patterns import (
     MAX_LAYERS,
-    PRIMITIVES,
     Pattern,
     PatternError,
     edit_distance,
@@ -23,6 +22,7 @@ from aira_jax.patterns import (
     validate,
 )
 
+PRIMITIVES = ("A", "M", "Mb")
 AIRAFORMER_A = "(A + M) + (2A + 2M) + 4 (A + M) + 2M"
 AIRAFORMER_B = "2A + 5 (A + M) + 4M"
 AIRAFORMER_C = "(2A + M) + 3 (A + M) + (2A + M) + 4A"

@@ -2,7 +2,7 @@
 
     layer  = primitive ["[" option {";" option} "]"];   option = key "=" value
 
-For example `A[head=16]-3M[ratio=2;norm=rms]-M`. Everything else is the pattern language (patterns.py); a comma may
+For example `A[head=16]-3M[ratio=2;norm=rms]-M`. Everything else is the pattern language (language.py); a comma may
 stand for the semicolon. An option that says what holds anyway is dropped, so that equal layers have one canonical form,
 and a pattern without options is written as ever. Importable without jax.
 """
@@ -10,63 +10,27 @@ and a pattern without options is written as ever. Importable without jax.
 import dataclasses
 import functools
 import itertools
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from types import MappingProxyType
 
-from aira_jax import patterns
 from aira_jax.core import choices
-from aira_jax.patterns import PRIMITIVES, Pattern, PatternError
+from aira_jax.patterns import language, registry
+from aira_jax.patterns.language import Pattern, PatternError
+from aira_jax.patterns.registry import Option, Value
 
-Value = int | str
+MAX_KINDS = 4  # of different layers in a pattern
 WIDTH = 128  # the model width at which layers are weighed against each other
 
 
-@dataclasses.dataclass(frozen=True)
-class Option:
-    """What may be chosen for a layer. `values` begins with the one that holds where nothing is said."""
-
-    key: str
-    values: tuple[Value, ...]
-    meaning: str
-
-    @property
-    def default(self) -> Value:
-        return self.values[0]
-
-
-_NORMS = (
-    Option("norm", ("layer", "rms", "none"), "LayerNorm, RMSNorm or none"),
-    Option("place", ("pre", "post"), "x + layer(norm(x)) or x + norm(layer(x))"),
-)
-OPTIONS: Mapping[str, tuple[Option, ...]] = MappingProxyType(
-    {
-        "A": (
-            Option("head", (8, 4, 16, 32), "dims of a head; there are width / head heads"),
-            Option("kv", (1, 2, 4), "query heads that share one key and value head"),
-            *_NORMS,
-        ),
-        "M": (
-            Option("ratio", (4, 1, 2, 8), "hidden width in units of the model width"),
-            Option("act", ("relu", "gelu-tanh", "swiglu"), "activation; swiglu has a third matrix"),
-            *_NORMS,
-        ),
-        "Mb": (
-            Option("expand", (2, 1, 4), "inner width in units of the model width"),
-            Option("state", (16, 8, 32, 64), "state dims"),
-            *_NORMS,
-        ),
-    }
-)
-MAX_KINDS = 4  # of different layers in a pattern
-MAX_SHARED = 32  # head * kv: the narrowest proxy model, of width 32, then still has a key head
+def options_of(primitive: str) -> tuple[Option, ...]:
+    """What may be chosen for a layer of a primitive."""
+    return registry.get(primitive).options
 
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """A primitive and, in the order of OPTIONS, those of its options that differ from their defaults."""
+    """A primitive and, in the order of its row, those of its options that differ from their defaults."""
 
     primitive: str
     chosen: Mapping[str, Value] = dataclasses.field(default_factory=dict)
@@ -79,18 +43,15 @@ class Layer:
         """The value of an option, chosen or not; KeyError for one that the primitive does not have."""
         return self.chosen[key] if key in self.chosen else _options(self.primitive)[key].default
 
+    @property
+    def values(self) -> dict[str, Value]:
+        """Every option with its value, chosen or not."""
+        return {key: self[key] for key in _options(self.primitive)}
+
     def parameters(self, width: int = WIDTH) -> int:
         """How many numbers the layer learns in a proxy model of `width`, its norm included."""
-        d = width
-        norm = {"layer": 2 * d, "rms": d, "none": 0}[self["norm"]]
-        match self.primitive:
-            case "A":
-                return norm + 2 * (d * d + d) + 2 * (d * d + d) // self["kv"]
-            case "M":
-                return norm + (3 if self["act"] == "swiglu" else 2) * self["ratio"] * d * d
-        inner, state = self["expand"] * d, self["state"]
-        heads = inner // math.gcd(64, inner)
-        return norm + d * (3 * inner + 2 * state + heads) + 5 * (inner + 2 * state) + 3 * heads + inner
+        norm = {"layer": 2 * width, "rms": width, "none": 0}[self["norm"]]
+        return norm + registry.get(self.primitive).proxy_parameters(self.values, width)
 
 
 class OptionPattern(Pattern):
@@ -136,7 +97,7 @@ def read(text: str) -> Layer:
 
 def build(primitive: str, values: Mapping[str, Value]) -> Layer:
     """The layer with these options, in their order and without those that say what holds anyway."""
-    said = {option.key: values.get(option.key, option.default) for option in OPTIONS[primitive]}
+    said = {option.key: values.get(option.key, option.default) for option in options_of(primitive)}
     return Layer(primitive, {key: value for key, value in said.items() if value != _options(primitive)[key].default})
 
 
@@ -144,14 +105,12 @@ def contradiction(layer: Layer) -> tuple[str, str, str] | None:
     """(key, problem, fix) of options that cannot go together, None where all is well."""
     if layer["norm"] == "none" and layer["place"] == "post":
         return "place", "a place for no norm", "leave out place, or choose norm=rms"
-    if layer.primitive == "A" and layer["head"] * layer["kv"] > MAX_SHARED:
-        return "kv", f"head * kv above {MAX_SHARED}", f"use kv={MAX_SHARED // layer['head']} or a smaller head"
-    return None
+    return registry.get(layer.primitive).clash(layer.values)
 
 
 def layers(primitive: str) -> Iterator[Layer]:
     """Every layer of a primitive, the plain one first."""
-    options = OPTIONS[primitive]
+    options = options_of(primitive)
     for values in itertools.product(*(option.values for option in options)):
         layer = build(primitive, dict(zip((option.key for option in options), values, strict=True)))
         if contradiction(layer) is None:
@@ -194,7 +153,7 @@ def growth(layer: str) -> int:
     return found.parameters() - Layer(found.primitive).parameters()
 
 
-class _Parser(patterns.Parser):
+class _Parser(language.Parser):
     def layer(self) -> str:
         return str(self.read())
 
@@ -240,7 +199,7 @@ class _Parser(patterns.Parser):
         own = f"{primitive} has {_listed(_options(primitive))}"
         if not key:
             return "an option is missing", place, f"write key=value; {own}"
-        owners = [p for p in PRIMITIVES if key in _options(p)]
+        owners = [p for p in registry.tokens() if key in _options(p)]
         if owners:
             return f"{primitive} has no option {key}", place, f"it belongs to {_listed(owners)}; {own}"
         return f"unknown option {key!r}", place, own + choices.hint(key, list(_options(primitive)))
@@ -254,7 +213,7 @@ class _Parser(patterns.Parser):
 
 
 def _options(primitive: str) -> dict[str, Option]:
-    return {option.key: option for option in OPTIONS[primitive]}
+    return {option.key: option for option in options_of(primitive)}
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aira_jax import layer_options, patterns
-from aira_jax.layer_options import MAX_KINDS, OPTIONS, OptionPattern, parse, read
+from aira_jax import patterns
 from aira_jax.patterns import PatternError
+from aira_jax.patterns import options as layer_options
+from aira_jax.patterns.options import MAX_KINDS, OptionPattern, parse, read
 
-EVERY_LAYER = [str(layer) for primitive in OPTIONS for layer in layer_options.layers(primitive)]
+EVERY_LAYER = [str(layer) for primitive in patterns.tokens() for layer in layer_options.layers(primitive)]
 
 
 @pytest.mark.parametrize(
