@@ -11,7 +11,7 @@ from aira_jax.compose.aggregate import METHODS, aggregate, outcomes
 from aira_jax.compose.voters import rank
 from aira_jax.controls import bo
 from aira_jax.controls.trials import Region, Trial
-from aira_jax.patterns import PRIMITIVES
+from aira_jax.patterns import tokens
 from kernels_pallas.common.timing import interleaved, median
 
 ROUNDS = 5
@@ -34,12 +34,12 @@ def _calls(count: int) -> Iterator[tuple[str, Callable[[], object]]]:
         command = [sys.executable, "-m", "aira_jax", verb, *flags]
         yield verb, lambda c=command: subprocess.run(c, check=True, stdout=subprocess.DEVNULL) and None
     rng = random.Random(0)
-    patterns = ["".join(rng.choices(PRIMITIVES, k=16)) for _ in range(count)]
+    patterns = ["".join(rng.choices(tokens(), k=16)) for _ in range(count)]
     scores = [rng.gauss(0.5, 0.1) for _ in patterns]
     for method in METHODS:
         yield f"aggregate {method}", lambda m=method: aggregate(patterns, scores, method=m)
     yield "every outcome", lambda: outcomes([rank(patterns, scores)])
-    for primitives in (PRIMITIVES[:2], PRIMITIVES):
+    for primitives in (tokens()[:2], tokens()):
         region = Region(primitives, 16)
         draws = np.random.default_rng(0)
         trials = [Trial(p, len(p.runs()) + draws.standard_normal()) for p in (region.sample(draws) for _ in range(100))]
