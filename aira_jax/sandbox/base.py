@@ -29,6 +29,17 @@ class Limits:
     output_bytes: int = 2**20
 
 
+class View(enum.Enum):
+    """What a program sees of the machine's files, besides its work directory, its mounts and its devices.
+
+    NEEDED: interpreter, packages and system libraries over an empty root. MACHINE: all but what is hidden, read-only;
+    for programs that are trusted.
+    """
+
+    NEEDED = "needed"
+    MACHINE = "machine"
+
+
 @dataclasses.dataclass(frozen=True)
 class Mount:
     """`source` appears at `target` (relative to the work directory), read-only."""
@@ -42,8 +53,9 @@ class Job:
     """One execution in a fresh work directory.
 
     `files` are written into `workdir` first. `env` is added to the allow-listed environment (names that look like
-    secrets are dropped even from here). `hidden` directories are made unreachable for the program (run log, labels);
-    `writable` ones stay writable besides the work directory. `cpus` pins the program to these cores.
+    secrets are dropped even from here). `view` says what it sees of the machine's files; `visible` ones are added to
+    what it needs, `hidden` directories are made unreachable in any view (run log, labels); `writable` ones stay
+    writable besides the work directory. `cpus` pins the program to these cores.
     """
 
     argv: tuple[str, ...]
@@ -52,6 +64,8 @@ class Job:
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
     env: Mapping[str, str] = dataclasses.field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
+    view: View = View.NEEDED
+    visible: tuple[Path, ...] = ()
     hidden: tuple[Path, ...] = ()
     writable: tuple[Path, ...] = ()
     cpus: tuple[int, ...] | None = None
@@ -61,7 +75,7 @@ class Job:
 class Isolation:
     """What this machine really enforced. `notes` says why something could not be (one sentence each).
 
-    `files`: everything read-only but the writable places, hidden ones masked, no other process in /proc.
+    `files`: only the job's view to be seen, read-only but for the writable places, and no other process in /proc.
     """
 
     pid_ns: bool

@@ -14,23 +14,26 @@ from aira_jax.sandbox import linux, seccomp
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 DEVICE_GLOBS = ("/dev/nvidia*", "/dev/dri", "/dev/dxg")
 ALWAYS_HIDDEN = ("/run", "/var/run", "/sys/kernel/debug", "/sys/kernel/tracing", "/sys/firmware")
+OLD_ROOT = "/.old"
+STAGE = "/dev"  # exists everywhere, and is replaced anyway
 ATTRIBUTES = linux.ATTR_RDONLY | linux.ATTR_NOSUID | linux.ATTR_NODEV
 
 
 def confine(spec: dict, pid_ns: bool) -> dict:
     """Isolates the calling process as far as the machine permits.
 
-    `spec` holds workdir, writable [path], hidden [path], mounts [(source, target path)], shm_bytes. Returns net, files,
-    proc (booleans) and notes [str]. A step that fails after file systems were made read-only is an OSError.
+    `spec` holds workdir, writable [path], hidden [path], secrets [path], root {binds, links} or None, mounts [(source,
+    target path)], shm_bytes. Returns net, files, proc (booleans) and notes [str]. Another step that fails after file
+    systems were made read-only is an OSError.
     """
     notes: list[str] = []
     hidden = [*ALWAYS_HIDDEN, *_unix_sockets(), *spec["hidden"]]
     net_ns = _permitted(lambda: linux.unshare(linux.CLONE_NEWNET, "network"), "no network namespace", notes)
     _permitted(lambda: linux.unshare(linux.CLONE_NEWIPC, "ipc"), "shared memory of other programs not isolated", notes)
-    files = _permitted(_lock_files, "file systems not isolated", notes)
-    proc = False
-    if files:
-        _open_files(spec, hidden)
+    readonly = _permitted(_lock_files, "file systems not isolated", notes)
+    files = proc = False
+    if readonly:
+        files = _open_files(spec, hidden, notes)
         proc = pid_ns and _permitted(_mount_proc, "other processes stay visible in /proc", notes)
     else:
         _link_mounts(spec["mounts"])
@@ -42,7 +45,7 @@ def confine(spec: dict, pid_ns: bool) -> dict:
     if not (net_ns or filtered):
         notes.append("network not isolated: neither a network namespace nor a system-call filter is permitted")
     linux.prctl(linux.PR_SET_DUMPABLE, 0)
-    return {"net": net_ns or filtered, "files": files, "proc": proc, "notes": notes}
+    return {"net": net_ns or filtered, "readonly": readonly, "files": files, "proc": proc, "notes": notes}
 
 
 def _permitted(step: Callable[[], None], what: str, notes: list[str]) -> bool:
@@ -77,14 +80,22 @@ def _unix_sockets() -> list[str]:
         return []
 
 
-def _open_files(spec: dict, hidden: list[str]) -> None:
-    """A small /dev, masks over `hidden`, then the work directory, `writable` and the read-only mounts.
+def _open_files(spec: dict, hidden: list[str], notes: list[str]) -> bool:
+    """The root that the job may see, a small /dev, masks over `hidden`, then the work directory, `writable` and mounts.
 
-    Descriptors are opened first, so that a kept directory below a hidden one can be put back.
+    Descriptors are opened first, so that a kept directory outside the root or below a hidden one can be put back.
+    Returns whether the job's view could be given; without it all but `hidden` and the secrets stays readable.
     """
     kept = {path: _open(path) for path in (spec["workdir"], *spec["writable"])}
     sources = [(_open(source), target) for source, target in spec["mounts"]]
-    _build_dev(spec["shm_bytes"])
+    devices = {path: _open(path) for path in _device_paths()}
+    root = spec["root"]
+    turned = root is not None and _permitted(
+        lambda: _turn_root(root), "what a program does not need of the disk stays readable unless it is hidden", notes
+    )
+    if not turned:
+        hidden = [*hidden, *spec["secrets"]]
+    _build_dev(devices, spec["shm_bytes"])
     steps = [(path, None) for path in {os.path.realpath(path) for path in hidden}] + list(kept.items())
     masked = []
     for path, fd in sorted(steps, key=lambda step: (step[0].count("/"), step[0])):
@@ -102,6 +113,46 @@ def _open_files(spec: dict, hidden: list[str]) -> None:
         linux.set_mount_attributes(target, add=ATTRIBUTES)
     for fd in (*kept.values(), *(fd for fd, _ in sources)):
         os.close(fd)
+    if turned:
+        linux.unmount(OLD_ROOT)
+        os.rmdir(OLD_ROOT)
+        linux.set_mount_attributes("/", add=ATTRIBUTES)
+    return turned or root is None
+
+
+def _turn_root(root: dict) -> None:
+    """An empty root with nothing but the links and the read-only binds of `root`, /proc and an empty /dev and /tmp.
+
+    The old one stays at OLD_ROOT: what was opened in it can be mounted only as long as it is mounted itself.
+    """
+    binds = [(path, _open(path)) for path in (*root["binds"], "/proc") if os.path.exists(path)]
+    linux.mount("tmpfs", STAGE, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=755,size=4m")
+    try:
+        for path, target in root["links"]:
+            if not any(path.startswith(bound + "/") for bound, _ in binds):
+                os.makedirs(os.path.dirname(STAGE + path), exist_ok=True)
+                os.symlink(target, STAGE + path)
+        for path, fd in binds:
+            _make_target(STAGE + path, fd)
+            linux.bind(fd, STAGE + path, recursive=True)
+        for path in ("/dev", "/tmp", OLD_ROOT):
+            os.makedirs(STAGE + path, exist_ok=True)
+        linux.turn_root(STAGE, OLD_ROOT)
+    except OSError:
+        linux.unmount(STAGE)
+        raise
+    finally:
+        for _, fd in binds:
+            os.close(fd)
+
+
+def _make_target(path: str, fd: int) -> None:
+    """An empty directory or file, as the descriptor's, to mount over."""
+    if os.path.isdir(f"/proc/self/fd/{fd}"):
+        os.makedirs(path, exist_ok=True)
+        return
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
 
 def _link_mounts(mounts: list) -> None:
@@ -122,15 +173,11 @@ def _device_paths() -> list[str]:
     return [path for path in found if os.path.exists(path)]
 
 
-def _build_dev(shm_bytes: int) -> None:
-    """A /dev without disks, terminals and the machine's shared memory."""
-    devices = {path: _open(path) for path in _device_paths()}
+def _build_dev(devices: dict[str, int], shm_bytes: int) -> None:
+    """A /dev without disks, terminals and the machine's shared memory; `devices` are open, and closed here."""
     linux.mount("tmpfs", "/dev", "tmpfs", linux.MS_NOSUID | linux.MS_NOEXEC, "mode=755,size=64k")
     for path, fd in devices.items():
-        if os.path.isdir(f"/proc/self/fd/{fd}"):
-            os.mkdir(path)
-        else:
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        _make_target(path, fd)
         linux.bind(fd, path)
         linux.set_mount_attributes(path, clear=linux.ATTR_NODEV | linux.ATTR_RDONLY)
         os.close(fd)

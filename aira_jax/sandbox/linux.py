@@ -4,6 +4,7 @@ Imported by the supervisor, which starts without site-packages: standard library
 """
 
 import ctypes
+import errno
 import os
 
 CLONE_NEWNS = 0x00020000
@@ -33,6 +34,8 @@ PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
+
+MNT_DETACH = 2
 
 _SYS_MOUNT_SETATTR = 442  # one number on every architecture
 _AT_FDCWD = -100
@@ -65,9 +68,28 @@ def mount(source: str | None, target: str, kind: str | None, flags: int, data: s
     _check(_libc.mount(*encoded, ctypes.c_ulong(flags), os.fsencode(data)), f"mount {target}")
 
 
-def bind(fd: int, target: str) -> None:
-    """The file or directory behind the O_PATH descriptor appears at `target`, without mounts below it."""
-    mount(f"/proc/self/fd/{fd}", target, None, MS_BIND)
+def unmount(target: str) -> None:
+    """Takes the mount and all below it away at once; what is open in it stays open."""
+    _check(_libc.umount2(os.fsencode(target), ctypes.c_int(MNT_DETACH)), f"umount {target}")
+
+
+def bind(fd: int, target: str, *, recursive: bool = False) -> None:
+    """What lies behind the O_PATH descriptor appears at `target`, with mounts below it only if `recursive`."""
+    mount(f"/proc/self/fd/{fd}", target, None, MS_BIND | (MS_REC if recursive else 0))
+
+
+def turn_root(folder: str, old: str) -> None:
+    """The mount at `folder` becomes the root; the old one appears at `old` below it, to be unmounted."""
+    _check(_libc.syscall(ctypes.c_long(_pivot_root()), os.fsencode(folder), os.fsencode(folder + old)), "pivot_root")
+    os.chdir("/")
+
+
+def _pivot_root() -> int:
+    numbers = {"x86_64": 155, "aarch64": 41, "riscv64": 41, "ppc64le": 203, "s390x": 217}
+    machine = os.uname().machine
+    if machine not in numbers:
+        raise OSError(errno.ENOSYS, f"pivot_root: its number on {machine} is not known")
+    return numbers[machine]
 
 
 class _MountAttributes(ctypes.Structure):

@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from aira_jax.sandbox import environment, proctree
-from aira_jax.sandbox.base import Execution, Isolation, Job, Limits, Status
+from aira_jax.sandbox import environment, proctree, view
+from aira_jax.sandbox.base import Execution, Isolation, Job, Limits, Status, View
 from aira_jax.sandbox.workdir import TMP, disarm, guard, inside, manifest, prepare
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -89,7 +89,7 @@ class ProcessRunning:
             memory=ready["memory"],
             notes=tuple(ready["notes"]),
         )
-        self._manifest = None if ready["files"] else guard(job.mounts)
+        self._manifest = None if ready["readonly"] else guard(job.mounts)
 
     def require_isolation(self) -> None:
         """Ends the program and raises ValueError unless processes, network and files are isolated."""
@@ -211,13 +211,19 @@ def _check(job: Job) -> None:
 def _specification(job: Job, workdir: Path) -> dict:
     limits = job.limits
     cores = len(job.cpus if job.cpus is not None else os.sched_getaffinity(0))
-    secret = environment.secret_places([_ROOT, *(Path(a) for a in job.argv if a.startswith("/"))])
+    env = environment.allowed(os.environ, job.env, home=workdir, tmp=workdir / TMP)
+    secrets = environment.secret_places([_ROOT, *job.visible, *(Path(a) for a in job.argv if a.startswith("/"))])
+    root = None
+    if job.view is View.NEEDED:
+        root = dataclasses.asdict(view.needed(job.argv, env, job.visible))
     return {
         "argv": list(job.argv),
-        "env": environment.allowed(os.environ, job.env, home=workdir, tmp=workdir / TMP),
+        "env": env,
+        "root": root,
+        "secrets": list(map(str, secrets)),
         "workdir": str(workdir),
         "writable": [str(p.resolve()) for p in job.writable],
-        "hidden": [str(p.resolve()) for p in (*job.hidden, *secret)],
+        "hidden": [str(p.resolve()) for p in job.hidden],
         "mounts": [(str(m.source.resolve()), str(inside(workdir, m.target))) for m in job.mounts],
         "cpus": None if job.cpus is None else list(job.cpus),
         "shm_bytes": limits.memory_bytes,

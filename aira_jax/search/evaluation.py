@@ -16,6 +16,7 @@ from aira_jax.search.executions import PREDICTIONS, RESULT_FILE, Executor, Phase
 from aira_jax.search.operators import Analysis, Fitness
 from aira_jax.search.settings import SandboxSettings
 from aira_jax.search.tree import Node, NodeStatus, Tree, resolve
+from aira_jax.tasks.fitting import script_files
 from aira_jax.tasks.mounts import Prepared
 
 INFRA_TRIES = 2
@@ -149,7 +150,8 @@ class Evaluator:
         predictions = self._scratch / f"{node:04d}-{split}-{seed}"
         fit_s = self._limit("fit_s")
         fit = self._phase(node, f"fit_{split}", seed, files, split=split, program=Program.FIT)
-        fit = dataclasses.replace(fit, argv=self._argv(split, "fit", seed, fit_s), limit_s=fit_s, carry=predictions)
+        argv, visible = self._argv(split, "fit", seed, fit_s), script_files(self.task.folder)
+        fit = dataclasses.replace(fit, argv=argv, visible=visible, limit_s=fit_s, carry=predictions)
         if not predictions.is_dir():
             recorded.forget(fit.phase, seed)
         if not recorded.holds(score.phase, seed):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aira_jax.core.failures import Failure
-from aira_jax.sandbox.base import GIB, Execution, Job, Limits, Mount, Sandbox, Status
+from aira_jax.sandbox.base import GIB, Execution, Job, Limits, Mount, Sandbox, Status, View
 from aira_jax.sandbox.failures import Program, classify
 from aira_jax.search.budget import Budget
 from aira_jax.search.events import Kind, Record, WriteFailed
@@ -39,7 +39,8 @@ class Slot:
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """What to execute for a node. Programs that are not trusted must reach neither labels nor the log (`hidden`).
+    """What to execute for a node. Programs that are not trusted must reach neither labels nor the log (`hidden`), and
+    of the machine's files only what they need, and `visible`.
 
     `keep` names files (globs) of the work directory whose text the record keeps: what a candidate exports; `artifact`
     must be among them. `carry` is where the folder `predictions` of the work directory goes, for a later phase.
@@ -57,6 +58,7 @@ class Phase:
     program: Program
     keep: tuple[str, ...] = ()
     artifact: str | None = None
+    visible: tuple[Path, ...] = ()
     hidden: tuple[Path, ...] = ()
     carry: Path | None = None
     printed_metric: str | None = None
@@ -254,6 +256,8 @@ class Executor:
             files=phase.files,
             env=env,
             mounts=phase.mounts,
+            view=View.MACHINE if trusted else View.NEEDED,
+            visible=phase.visible,
             hidden=() if trusted else phase.hidden,
             writable=tuple(writable),
             cpus=slot.cpus,

@@ -94,8 +94,14 @@ def _job(fit: Fit, arguments: Arguments, workdir: Path) -> Job:
         files=fit.files,
         env={"PYTHONPATH": str(PACKAGE_ROOT)},
         mounts=tuple(Mount(path.resolve(), f"data/{path.name}") for path in fit.data),
+        visible=script_files(fit.script.parent),
         hidden=tuple(path.resolve() for path in (private_root(), *fit.hidden)),
     )
+
+
+def script_files(folder: Path) -> tuple[Path, ...]:
+    """What an evaluate.py may read beside itself while candidate code runs in it: all of its folder but answers."""
+    return tuple(path for path in sorted(folder.iterdir()) if not path.name.startswith((".", "gold_submission")))
 
 
 def _run(job: Job) -> Execution:

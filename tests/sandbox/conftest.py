@@ -73,6 +73,12 @@ linux.unshare = refuse
     "groups": """
 cgroups.create = lambda *limits: (None, "refused")
 """,
+    # as where the old root is the kernel's first one
+    "turning the root": """
+def refuse(folder, old):
+    raise OSError(22, "refused")
+linux.turn_root = refuse
+""",
     # as below a control group that lets us make folders, but not move processes
     "joining groups": """
 def refuse(self, pid):
