@@ -10,6 +10,7 @@ itself. Of a folder of sources only what Python can import is needed: beside it 
 
 import ast
 import dataclasses
+import functools
 import glob
 import os
 import re
@@ -58,7 +59,7 @@ def needed(argv: Sequence[str], env: Mapping[str, str], extra: Iterable[Path] = 
         *(f"/sys/{name}" for name in DEVICE_FACTS),
         *libraries,
         program,
-        *(path for word in (program, sys.executable) for path in _interpreter(word)),
+        *(path for word in (program, sys.executable) for path in _installed(word)),
         *(path for folder in sources for path in _importable(folder)),
         *(str(path) for path in extra),
     ]
@@ -103,6 +104,11 @@ def _follow(path: str) -> tuple[dict[str, str], str]:
     return links, place
 
 
+@functools.cache
+def _installed(program: str) -> tuple[str, ...]:
+    return tuple(_interpreter(program))
+
+
 def _interpreter(program: str) -> Iterator[str]:
     """Programs and libraries of a Python: of its virtual environment, of the Python behind it, of editable packages."""
     if not os.path.basename(os.path.realpath(program)).startswith("python"):
@@ -121,7 +127,7 @@ def _interpreter(program: str) -> Iterator[str]:
 def _elsewhere(packages: str) -> Iterator[str]:
     """What a folder of installed packages refers to: sources of editable packages, files that are links to a store."""
     with os.scandir(packages) as entries:
-        found = [entry for entry in entries]
+        found = list(entries)
     for entry in found:
         if entry.is_symlink():
             yield entry.path
