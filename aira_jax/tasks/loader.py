@@ -128,7 +128,7 @@ def _sha(folder: Path, metadata: Mapping[str, Any]) -> str:
 @functools.cache
 def _older() -> Mapping[str, Sequence[str]]:
     """From the hash of a folder to those of its earlier versions whose scores compare with its own."""
-    return json.loads((FOLDER / "older.json").read_text(encoding="utf-8"))
+    return json.loads(Path(__file__).with_name("older.json").read_text(encoding="utf-8"))
 
 
 def _files(folder: Path) -> Iterator[Path]:
