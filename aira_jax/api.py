@@ -12,7 +12,7 @@ from aira_jax.patterns import Pattern
 if TYPE_CHECKING:
     from aira_jax.proxies.result import ProxyResult
     from aira_jax.sandbox import Sandbox
-    from aira_jax.search.node import Node
+    from aira_jax.search.log.node import Node
     from aira_jax.tasks.task import Task
 
 
@@ -128,8 +128,9 @@ def search(
     """
     from aira_jax.configs import search as presets
     from aira_jax.reports.run import derived
-    from aira_jax.search import events, run
-    from aira_jax.search.tree import Tree
+    from aira_jax.search import run
+    from aira_jax.search.log import events
+    from aira_jax.search.log.tree import Tree
 
     chosen = presets.get_config(config) if isinstance(config, str) else config
     done = run.search(chosen, workdir, task=None if task is None else load_task(task), sandbox=sandbox)

@@ -11,7 +11,9 @@ from pathlib import Path
 from absl import flags
 
 from aira_jax.core import cli
-from aira_jax.search import events, export, run
+from aira_jax.search import run
+from aira_jax.search.engine import calls
+from aira_jax.search.log import events
 
 RUN = flags.DEFINE_string("run", None, "Run directory or its events.jsonl; may be given as the only argument.")
 OUTPUT = flags.DEFINE_string("output", None, "Where to write (default: standard output).")
@@ -23,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     path = Path(RUN.value)
     folder = path if path.is_dir() else path.parent
     try:
-        lines = [f"{line}\n" for line in export.replay_lines(events.read(path), events.Blobs(folder / "blobs"))]
+        lines = [f"{line}\n" for line in calls.replay_lines(events.read(path), events.Blobs(folder / "blobs"))]
     except events.DamagedLog as error:
         print(f"error: {error}", file=sys.stderr)
         return run.Exit.DAMAGED_LOG

@@ -19,7 +19,7 @@ _MAX_MB = flags.DEFINE_float("max_mb", 12.0, "Most candidates' and models' text 
 def main(argv):
     del argv
     from aira_jax.reports.run import derived
-    from aira_jax.search.events import DamagedLog
+    from aira_jax.search.log.events import DamagedLog
 
     try:
         print(derived.rebuild(_RUN.value, max_bytes=int(1e6 * _MAX_MB.value)))

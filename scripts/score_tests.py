@@ -24,8 +24,9 @@ REPEATS = flags.DEFINE_integer(
 
 def main(argv: Sequence[str]) -> int:
     from aira_jax.reports.run import derived
-    from aira_jax.search import events, scoring
-    from aira_jax.search.test_scores import TestScores
+    from aira_jax.search.engine import scoring
+    from aira_jax.search.log import events
+    from aira_jax.search.log.heldout import TestScores
 
     try:
         done = scoring.score_run(RUN.value, when=WHEN.value, repeats=REPEATS.value)

@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     from aira_jax.reports import terminal
     from aira_jax.reports.run import derived
     from aira_jax.search import run
-    from aira_jax.search.events import DamagedLog
+    from aira_jax.search.log.events import DamagedLog
 
     try:
         finished = run.search(

@@ -33,7 +33,7 @@ def test_the_public_names_are_listed_and_found():
     [
         "from aira_jax import search; import aira_jax.search.run as run; assert callable(search); search.run is run",
         "from aira_jax.search import run; from aira_jax import search; assert callable(search)",
-        "import aira_jax.search.tree, aira_jax; assert callable(aira_jax.search); aira_jax.search.tree.Tree",
+        "import aira_jax.search.log.tree, aira_jax; assert callable(aira_jax.search); aira_jax.search.log.tree.Tree",
     ],
 )
 def test_search_is_a_function_and_the_package_of_its_parts(program):

@@ -8,9 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from aira_jax.search import events, run
-from aira_jax.search.events import EventLog, Kind
-from aira_jax.search.tree import Tree
+from aira_jax.search import run
+from aira_jax.search.log import events
+from aira_jax.search.log.events import EventLog, Kind
+from aira_jax.search.log.tree import Tree
 from aira_jax.tasks import loader, mounts
 
 TASK = "NeuralArchitectureSearchMAD2PrimitivesAccuracy"

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aira_jax.core import choices
-from aira_jax.llm.base import LLM, Operator
+from aira_jax.core.operators import Operator
+from aira_jax.llm.base import LLM
 
 CONTROLS = (
     "control.random",

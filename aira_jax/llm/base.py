@@ -6,17 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-
-class Operator(enum.StrEnum):
-    """What a node does to its parents. A request names one of the first five; WAIT and STOP are a policy's words."""
-
-    DRAFT = "draft"
-    IMPROVE = "improve"
-    DEBUG = "debug"
-    CROSSOVER = "crossover"
-    ANALYZE = "analyze"
-    WAIT = "wait"
-    STOP = "stop"
+from aira_jax.core.operators import Operator
 
 
 class Role(enum.StrEnum):

@@ -11,7 +11,8 @@ from aira_jax import llm as llms
 from aira_jax.controls.trials import Exhausted, Method
 from aira_jax.controls.trials import Options as MethodOptions
 from aira_jax.core import rng as rngs
-from aira_jax.llm.base import Completion, Context, ErrorKind, Evaluated, LLMError, Operator, Request, Role, Usage
+from aira_jax.core.operators import Operator
+from aira_jax.llm.base import Completion, Context, ErrorKind, Evaluated, LLMError, Request, Role, Usage
 
 DRAWS = 32
 _ROLE_NUMBER = {Role.PROPOSE: 0, Role.ANALYZE: 1}

@@ -17,9 +17,9 @@ from rich.text import Text
 
 from aira_jax.core.formatting import AXES, number, seconds, spent_of
 from aira_jax.core.text import one_line
-from aira_jax.search.journal import Observer
+from aira_jax.search.log.journal import Observer
+from aira_jax.search.log.tree import Node, NodeStatus, Tree
 from aira_jax.search.run import RESUMABLE
-from aira_jax.search.tree import Node, NodeStatus, Tree
 
 LAST_NODES = 5
 LAST_NOTES = 3

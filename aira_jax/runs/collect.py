@@ -17,7 +17,7 @@ from aira_jax.compose import dims
 from aira_jax.compose.rows import WIDTH_SCALED, Collection, Measured, Row, RunFacts
 from aira_jax.patterns import Pattern
 from aira_jax.runs.view import NodeView, RunView, fold
-from aira_jax.search import events
+from aira_jax.search.log import events
 from aira_jax.statistics.rows import Skipped
 from aira_jax.tasks import loader
 from aira_jax.tasks.compose.options import OptionSpace

@@ -17,7 +17,7 @@ from aira_jax.runs import view as views
 from aira_jax.runs.collect import LOG, architecture, find_runs
 from aira_jax.runs.tasks import facts
 from aira_jax.runs.view import NodeView, RunView
-from aira_jax.search import events
+from aira_jax.search.log import events
 from aira_jax.search.run import RESUMABLE
 from aira_jax.statistics import study as studies
 from aira_jax.statistics.rows import RunRow, Skipped, State, Step

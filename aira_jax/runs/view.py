@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from aira_jax.llm.base import Usage
-from aira_jax.search import events
-from aira_jax.search.session import last_config
-from aira_jax.search.test_scores import TestScores
-from aira_jax.search.tree import TEST_PHASES, Node, Tree
+from aira_jax.search.engine.session import last_config
+from aira_jax.search.log import events
+from aira_jax.search.log.heldout import TestScores
+from aira_jax.search.log.tree import TEST_PHASES, Node, Tree
 
 Record = Mapping[str, Any]
 

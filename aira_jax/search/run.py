@@ -13,21 +13,22 @@ from typing import Any
 from aira_jax import llm as llms
 from aira_jax.core import choices
 from aira_jax.core.cli import Exit
+from aira_jax.core.operators import Operator
 from aira_jax.llm import control
-from aira_jax.llm.base import Operator, Role, Sampling
+from aira_jax.llm.base import Role, Sampling
 from aira_jax.sandbox.base import Sandbox
-from aira_jax.search import events
-from aira_jax.search.calls import asks_again
-from aira_jax.search.confirm import confirm, submit
-from aira_jax.search.crew import Crew, Interrupts
-from aira_jax.search.events import Kind, Record, WriteFailed
-from aira_jax.search.journal import Journal, Observer
-from aira_jax.search.loop import Loop, Stopped
-from aira_jax.search.operators import Brief, CallOptions, Fitness
-from aira_jax.search.scoring import TestScorer, score_wanted, test_evaluator
-from aira_jax.search.session import ROOT, Session, data_root, describe_machine, plain, run_dir
+from aira_jax.search.engine.calls import asks_again
+from aira_jax.search.engine.confirm import confirm, submit
+from aira_jax.search.engine.context import Proposer, RunContext
+from aira_jax.search.engine.loop import Loop, Stopped
+from aira_jax.search.engine.scoring import TestScorer, score_wanted, test_evaluator
+from aira_jax.search.engine.session import ROOT, Session, data_root, describe_machine, plain, run_dir
+from aira_jax.search.engine.workers import Interrupts, WorkerPool
+from aira_jax.search.log import events
+from aira_jax.search.log.events import Kind, Record, WriteFailed
+from aira_jax.search.log.journal import Journal, Observer
+from aira_jax.search.operators.requests import CallOptions, Fitness, PromptContext
 from aira_jax.search.settings import PROPOSERS, Settings, TestWhen
-from aira_jax.search.workshop import Proposer, Workshop
 from aira_jax.tasks import loader, mounts
 from aira_jax.tasks.overview import data_overview
 from aira_jax.tasks.task import Task
@@ -82,7 +83,7 @@ def search(
         stack.callback(session.close)
         session.begin(plain(settings))
         with Interrupts() as interrupts:
-            stopped, exit = _run(session, prepared, session.crew(interrupts))
+            stopped, exit = _run(session, prepared, session.pool(interrupts))
         session.end(stopped.reason)
     return Finished(folder, stopped, exit)
 
@@ -133,13 +134,13 @@ def _check_variant(settings: Settings, task) -> None:
         raise ValueError(f"config.eval.width_scaling is for searches over patterns, {task.name} is none")
 
 
-def _run(session: Session, prepared, crew: Crew) -> tuple[Stopped, Exit]:
+def _run(session: Session, prepared, pool: WorkerPool) -> tuple[Stopped, Exit]:
     try:
-        stopped = _search(session, prepared, crew)
+        stopped = _search(session, prepared, pool)
     except WriteFailed:
         raise
     except Exception as error:  # noqa: BLE001 - a defect of ours must leave a resumable directory
-        crew.cancel()
+        pool.cancel()
         detail = f"{type(error).__name__}: {error}"
         session.journal.append(Kind.STOP, reason="error", detail=detail, traceback=traceback.format_exc())
         print(traceback.format_exc(), file=sys.stderr)
@@ -147,24 +148,24 @@ def _run(session: Session, prepared, crew: Crew) -> tuple[Stopped, Exit]:
     return stopped, RESUMABLE.get(stopped.reason, Exit.DONE)
 
 
-def _search(session: Session, prepared, crew: Crew) -> Stopped:
+def _search(session: Session, prepared, pool: WorkerPool) -> Stopped:
     """The search session proper; test scores follow on an account of their own."""
     settings, journal = session.settings, session.journal
-    shop = workshop(session, prepared)
-    stopped = Loop(shop, crew, settings.policy, settings.workers).run()
+    context = run_context(session, prepared)
+    stopped = Loop(context, pool, settings.policy, settings.workers).run()
     if stopped.reason not in RESUMABLE:
         seeds, space = settings.eval.seeds, session.task.space
-        confirm(shop.evaluator, crew, settings.confirm, space, seeds, lambda: shop.clock.out_of() is not None)
-        if crew.interrupts.requested:
+        confirm(context.evaluator, pool, settings.confirm, space, seeds, lambda: context.clock.out_of() is not None)
+        if pool.interrupts.requested:
             stopped = Stopped("interrupt", "interrupted while confirming; run the same command again to continue")
         else:
-            submit(crew, settings.confirm, space)
+            submit(pool, settings.confirm, space)
     _record_stop(journal, stopped)
-    for text in _leftovers(shop) if stopped.reason not in RESUMABLE else ():
+    for text in _leftovers(context) if stopped.reason not in RESUMABLE else ():
         journal.append(Kind.WARNING, code="replay_unused", text=text)
     if stopped.reason not in RESUMABLE and settings.test.when is not TestWhen.NEVER:
-        _score_tests(session, stopped, crew.interrupts)
-        if crew.interrupts.requested:
+        _score_tests(session, stopped, pool.interrupts)
+        if pool.interrupts.requested:
             return Stopped("interrupt", "interrupted while scoring on test; run the same command again to continue")
     return stopped
 
@@ -182,18 +183,18 @@ def _score_tests(session: Session, stopped: Stopped, interrupts: Interrupts) -> 
     session.end(stopped.reason)
     session.turn_to_tests()
     session.begin(plain(session.settings))
-    score_wanted(session, session.crew(interrupts), test.when, test.repeat_winner)
+    score_wanted(session, session.pool(interrupts), test.when, test.repeat_winner)
 
 
-def workshop(session: Session, prepared) -> Workshop:
+def run_context(session: Session, prepared) -> RunContext:
     """Everything that the steps of this run share."""
     settings, journal = session.settings, session.journal
     scorer = None
     if settings.test.when is TestWhen.INLINE:
         scorer = TestScorer(test_evaluator(session), journal, session.log.records)
-    return Workshop(
+    return RunContext(
         seed=settings.seed,
-        brief=_brief(session, prepared),
+        prompts=_prompt_context(session, prepared),
         proposers=_proposers(settings, session.log.records),
         evaluator=session.evaluator(prepared, clock=session.clock),
         journal=journal,
@@ -207,9 +208,9 @@ def workshop(session: Session, prepared) -> Workshop:
     )
 
 
-def _brief(session: Session, prepared) -> Brief:
+def _prompt_context(session: Session, prepared) -> PromptContext:
     settings, task = session.settings, session.task
-    return Brief(
+    return PromptContext(
         task=task,
         seed=settings.seed,
         profile=settings.profile,
@@ -251,7 +252,7 @@ def answered(records: Sequence[Record]) -> list[tuple[int, str, int]]:
     ]
 
 
-def _leftovers(shop: Workshop) -> list[str]:
+def _leftovers(context: RunContext) -> list[str]:
     """What replay files hold that was never asked for."""
-    files = {id(p.llm): p.llm for p in shop.proposers.values() if p.options.backend == "replay"}
+    files = {id(p.llm): p.llm for p in context.proposers.values() if p.options.backend == "replay"}
     return [text for replay in files.values() if (text := replay.leftover())]

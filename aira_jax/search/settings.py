@@ -11,10 +11,11 @@ from typing import Any
 from ml_collections import config_dict
 
 from aira_jax import llm as llms
+from aira_jax.core.operators import Operator
 from aira_jax.core.settings import blank, build, flatten, placeholders, plain
-from aira_jax.llm.base import Operator
-from aira_jax.search.budget import Budget
-from aira_jax.search.operators import Fitness, MemoryOptions, PromptOptions
+from aira_jax.search import policies
+from aira_jax.search.engine.budget import Budget
+from aira_jax.search.operators.requests import Fitness, MemoryOptions, PromptOptions
 from aira_jax.search.policies import PolicyConfig
 
 PROPOSERS = (Operator.DRAFT, Operator.IMPROVE, Operator.DEBUG, Operator.CROSSOVER, Operator.ANALYZE)
@@ -211,7 +212,10 @@ class Settings:
     @property
     def agent_name(self) -> str:
         options = llms.options(self.llm)
-        return self.agent or f"{self.policy.name}-{(options.model or options.backend).replace('/', '_')}"
+        return (
+            self.agent
+            or f"{self.policy.name.rpartition(':')[2]}-{(options.model or options.backend).replace('/', '_')}"
+        )
 
     def options(self, operator: Operator) -> llms.Options:
         """config.llm as one operator sees it."""
@@ -278,5 +282,6 @@ def _check(settings: Settings) -> None:
         raise ValueError("config.task is empty: name a task or the path of a task folder")
     if "/" in settings.agent or settings.agent.startswith("."):
         raise ValueError(f"config.agent={settings.agent!r} names a folder: it must not hold / or begin with a dot")
+    policies.find(settings.policy.name)
     for operator in PROPOSERS:
         settings.options(operator)

@@ -7,9 +7,10 @@ import json
 import numpy as np
 
 from aira_jax.sandbox.base import Execution, Isolation, Status
-from aira_jax.search import events, run
+from aira_jax.search import run
+from aira_jax.search.log import events
+from aira_jax.search.log.tree import Tree
 from aira_jax.search.settings import Settings, to_config
-from aira_jax.search.tree import Tree
 from aira_jax.tasks.compose.space import MIN_LAYERS, WIDTH_SCALING, PatternSpace
 from aira_jax.tasks.evaluation import SubmissionError
 from aira_jax.tasks.mounts import Prepared

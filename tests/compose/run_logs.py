@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from aira_jax.search.events import EventLog, Kind
+from aira_jax.search.log.events import EventLog, Kind
 
 MAD2 = "NeuralArchitectureSearchMAD2PrimitivesAccuracy"
 MAD3 = "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"

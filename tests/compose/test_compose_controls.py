@@ -17,7 +17,9 @@ from aira_jax.controls.study import Study
 from aira_jax.controls.trials import Exhausted, Method, Options, Region, Trial
 from aira_jax.patterns import Pattern, hamming, parse
 from aira_jax.proxies import fidelity
-from aira_jax.search import events, run, session
+from aira_jax.search import run
+from aira_jax.search.engine import session
+from aira_jax.search.log import events
 from aira_jax.tasks.compose import space as compose
 from aira_jax.tasks.evaluation import SubmissionError
 

@@ -7,9 +7,10 @@ import pytest
 
 from aira_jax import llm
 from aira_jax.core import rng
+from aira_jax.core.operators import Operator
 from aira_jax.llm import control
-from aira_jax.llm.base import Context, ErrorKind, Evaluated, LLMError, Operator, Request, Role, Usage
-from aira_jax.search import answers
+from aira_jax.llm.base import Context, ErrorKind, Evaluated, LLMError, Request, Role, Usage
+from aira_jax.search.operators import answers
 
 
 @dataclasses.dataclass(frozen=True)

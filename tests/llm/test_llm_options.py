@@ -4,8 +4,8 @@ import pytest
 from ml_collections import config_dict
 
 from aira_jax import llm
+from aira_jax.core.operators import Operator
 from aira_jax.llm import prices
-from aira_jax.llm.base import Operator
 
 ROW = {"input": 1.0, "cache_write_5m": 2.0, "cache_write_1h": 3.0, "cache_read": 0.5, "output": 4.0}
 

@@ -8,7 +8,8 @@ import fake_server as fake
 import pytest
 
 from aira_jax import llm
-from aira_jax.llm.base import Context, ErrorKind, LLMError, Operator, Request, Role, Sampling, Usage
+from aira_jax.core.operators import Operator
+from aira_jax.llm.base import Context, ErrorKind, LLMError, Request, Role, Sampling, Usage
 
 KEY = "sk-local-secret-987"
 REQUEST = Request(

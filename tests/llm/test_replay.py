@@ -6,7 +6,8 @@ import re
 import pytest
 
 from aira_jax import llm
-from aira_jax.llm.base import Context, ErrorKind, LLMError, Operator, Request, Role, Usage
+from aira_jax.core.operators import Operator
+from aira_jax.llm.base import Context, ErrorKind, LLMError, Request, Role, Usage
 
 
 def request(operator=Operator.IMPROVE, node=0, attempt=0):

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from aira_jax import llm
+from aira_jax.core.operators import Operator
 from aira_jax.llm import retry
-from aira_jax.llm.base import Completion, Context, ErrorKind, LLMError, Operator, Request, Role, Usage
+from aira_jax.llm.base import Completion, Context, ErrorKind, LLMError, Request, Role, Usage
 
 REQUEST = Request(Operator.DRAFT, 0, Role.PROPOSE, 0, "s", "u", 10, Context("T", 0, False))
 

@@ -12,8 +12,9 @@ import fake_server as fake
 import pytest
 
 from aira_jax import llm
+from aira_jax.core.operators import Operator
 from aira_jax.llm import guard, http
-from aira_jax.llm.base import Context, ErrorKind, LLMError, Operator, Request, Role
+from aira_jax.llm.base import Context, ErrorKind, LLMError, Request, Role
 
 KEY = "sk-secret/with+signs=="
 REQUEST = Request(Operator.DRAFT, 0, Role.PROPOSE, 0, "system text", "user text", 100, Context("T", 0, False))

@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from aira_jax.search.events import EventLog, Kind
+from aira_jax.search.log.events import EventLog, Kind
 
 TASKS = {2: "NeuralArchitectureSearchMAD2PrimitivesAccuracy", 3: "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"}
 PRIMITIVES = {2: ("A", "M"), 3: ("Mb", "M", "A")}

@@ -10,7 +10,7 @@ import pytest
 import synthetic_run
 
 from aira_jax.reports.run import derived
-from aira_jax.search import events
+from aira_jax.search.log import events
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "report.py"
 TRUTH = {"events.jsonl", "blobs", "run.lock"}

@@ -12,7 +12,7 @@ import synthetic_run
 from aira_jax.reports.run import html as report
 from aira_jax.runs import view as views
 from aira_jax.runs.view import RunView
-from aira_jax.search import events
+from aira_jax.search.log import events
 
 VOID = {"meta", "link", "wbr"}
 

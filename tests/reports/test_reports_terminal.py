@@ -8,8 +8,8 @@ from rich.console import Console
 
 from aira_jax.reports import terminal
 from aira_jax.reports.terminal import InFlight, LiveView, PlainLog
-from aira_jax.search import events
-from aira_jax.search.tree import Tree
+from aira_jax.search.log import events
+from aira_jax.search.log.tree import Tree
 
 
 def play(observer, run_dir, upto=None):

@@ -7,8 +7,8 @@ import synthetic_run
 
 from aira_jax.reports.run.verdict import Claim, scores_by_seed, verdict
 from aira_jax.runs import view as views
-from aira_jax.search import events
-from aira_jax.search.test_scores import TestScore, TestScores
+from aira_jax.search.log import events
+from aira_jax.search.log.heldout import TestScore, TestScores
 
 
 def with_scores(view, chosen, first):

@@ -7,7 +7,7 @@ import synthetic_run
 
 from aira_jax.runs import view as views
 from aira_jax.runs.view import RunView
-from aira_jax.search import events
+from aira_jax.search.log import events
 
 
 def test_the_generator_seals_records_as_the_log_does():

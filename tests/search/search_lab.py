@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 from aira_jax.sandbox.base import Execution, Isolation, Job, Status
-from aira_jax.search import events, run
+from aira_jax.search import run
+from aira_jax.search.log import events
+from aira_jax.search.log.tree import Tree
 from aira_jax.search.settings import Settings, to_config
-from aira_jax.search.tree import Tree
 
 TASKS = Path(__file__).parent / "toy_tasks"
 TASK = "ToyNumbersAccuracy"

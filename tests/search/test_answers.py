@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aira_jax.search import answers
-from aira_jax.search.answers import AnswerError, EditMode, parse
+from aira_jax.search.operators import answers
+from aira_jax.search.operators.answers import AnswerError, EditMode, parse
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,9 +5,9 @@ import dataclasses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aira_jax.llm.base import Operator
-from aira_jax.search.memory import MemoryKind, select
-from aira_jax.search.tree import Node, NodeStatus
+from aira_jax.core.operators import Operator
+from aira_jax.search.log.tree import Node, NodeStatus
+from aira_jax.search.operators.memory import MemoryKind, select
 
 
 def node(id, operator=Operator.DRAFT, parents=(), children=(), fitness=None, status=None, **fields):

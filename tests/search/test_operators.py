@@ -7,22 +7,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aira_jax.llm.base import Operator, Role, Sampling
-from aira_jax.search import answers, operators, prompts
-from aira_jax.search.analysis import Analysis, parse_analysis, rule_summary
-from aira_jax.search.answers import AnswerError
-from aira_jax.search.memory import MemoryKind
-from aira_jax.search.operators import (
-    Brief,
+from aira_jax.core.operators import Operator
+from aira_jax.llm.base import Role, Sampling
+from aira_jax.search.log.tree import Action, Node, NodeStatus, Tree
+from aira_jax.search.operators import answers, prompts, requests
+from aira_jax.search.operators.analysis import Analysis, parse_analysis, rule_summary
+from aira_jax.search.operators.answers import AnswerError
+from aira_jax.search.operators.memory import MemoryKind
+from aira_jax.search.operators.requests import (
     CallOptions,
     Compute,
     Fitness,
     MemoryOptions,
+    PromptContext,
     PromptOptions,
     Remaining,
     build_request,
 )
-from aira_jax.search.tree import Action, Node, NodeStatus, Tree
 
 PROPOSING = (Operator.DRAFT, Operator.IMPROVE, Operator.DEBUG, Operator.CROSSOVER)
 GOOD_MODEL, OTHER_MODEL, BROKEN_MODEL = "width = 8\n", "depth = 3\n", "raise TypeError\n"
@@ -46,10 +47,10 @@ class Task:
     space: object = None
 
 
-def brief(**fields):
+def prompt_context(**fields):
     compute = Compute("1 x H200", 16, 128.0, ("zlib-ng 1.0", "Jax 0.10.2", "numpy 2.4"))
     base = {"task": Task(), "seed": 3, "profile": "smoke", "fitness": Fitness.EVALUATOR, "compute": compute}
-    return Brief(**{**base, "data_overview": "train: 560 rows", **fields})
+    return PromptContext(**{**base, "data_overview": "train: 560 rows", **fields})
 
 
 def node(id, operator, parents=(), children=(), **fields):
@@ -100,11 +101,11 @@ ACTIONS = {
 
 
 def ask(operator, of=None, *, node=4, view=VIEW, **kw):
-    return build_request(of or brief(), view, ACTIONS[operator], node=node, **kw)
+    return build_request(of or prompt_context(), view, ACTIONS[operator], node=node, **kw)
 
 
 def analyze(of=None, subject=NODES[1], **kw):
-    return operators.analyze_request(of or brief(), VIEW, dataclasses.replace(subject, status=None), **kw)
+    return requests.analyze_request(of or prompt_context(), VIEW, dataclasses.replace(subject, status=None), **kw)
 
 
 @pytest.mark.parametrize("operator", PROPOSING)
@@ -200,19 +201,19 @@ def test_an_analysis_shows_the_node_and_asks_for_the_schema():
 
 def test_only_a_self_reported_fitness_asks_for_the_printed_metric():
     assert 'Set "metric" to null' in analyze().prompt
-    self_reported = brief(fitness=Fitness.SELF_REPORTED)
+    self_reported = prompt_context(fitness=Fitness.SELF_REPORTED)
     assert "that the candidate itself printed" in analyze(self_reported).prompt
     assert "solution.py is run" in ask(Operator.DRAFT, self_reported).prompt
 
 
 @pytest.mark.parametrize("executes, words", [(True, "inside a sandbox"), (False, "reads the artifact as data")])
 def test_the_prompt_says_whether_the_candidate_is_code_or_data(executes, words):
-    assert words in ask(Operator.DRAFT, brief(task=Task(executes_candidate=executes))).prompt
+    assert words in ask(Operator.DRAFT, prompt_context(task=Task(executes_candidate=executes))).prompt
 
 
 @pytest.mark.parametrize("optimum", [None, float("nan"), float("inf")])
 def test_an_optimum_that_is_not_finite_is_not_told(optimum):
-    assert "optimum" not in ask(Operator.DRAFT, brief(task=Task(optimum=optimum, lower_is_better=True))).prompt
+    assert "optimum" not in ask(Operator.DRAFT, prompt_context(task=Task(optimum=optimum, lower_is_better=True))).prompt
 
 
 @pytest.mark.parametrize(
@@ -224,13 +225,13 @@ def test_the_clock_is_told_as_a_multiple_of_ten_percent(wall, told):
 
 def test_steps_are_told_and_the_budget_can_be_hidden():
     assert "Left: 7 steps" in ask(Operator.DRAFT, remaining=Remaining(7, None)).user
-    hidden = brief(prompt=PromptOptions(show_budget=False))
+    hidden = prompt_context(prompt=PromptOptions(show_budget=False))
     assert "Left:" not in ask(Operator.DRAFT, hidden, remaining=Remaining(7, 0.5)).user
     assert "<budget>" not in ask(Operator.DRAFT).user
 
 
 def test_without_edits_the_format_knows_whole_files_only():
-    prompt = ask(Operator.DRAFT, brief(prompt=PromptOptions(allow_edits=False))).prompt
+    prompt = ask(Operator.DRAFT, prompt_context(prompt=PromptOptions(allow_edits=False))).prompt
     assert "SEARCH" not in prompt
     assert "path=model.py" in prompt
 
@@ -250,7 +251,7 @@ def test_the_examples_of_the_answer_format_are_answers():
 def test_the_complexity_hint_grows_with_the_tries_and_is_off_by_default():
     drafts = tuple(good(i, Operator.DRAFT, (), (), {"model.py": f"w = {i}\n"}, 0.1) for i in range(6))
     view = types.SimpleNamespace(nodes=drafts)
-    on = brief(prompt=PromptOptions(complexity=True))
+    on = prompt_context(prompt=PromptOptions(complexity=True))
     hints = [
         ask(Operator.DRAFT, on, view=view, node=k).user.partition("<ambition>\n")[2].partition("\n</ambition>")[0]
         for k in range(6)
@@ -295,22 +296,22 @@ def test_nodes_from_its_own_id_on_do_not_exist_for_a_request():
 
 def test_call_options_are_those_of_the_operator():
     calls = {Operator.IMPROVE: CallOptions(500, Sampling(temperature=0.6), {"thinking": {"type": "adaptive"}})}
-    request = ask(Operator.IMPROVE, brief(calls=calls))
+    request = ask(Operator.IMPROVE, prompt_context(calls=calls))
     assert (request.max_tokens, request.sampling.temperature) == (500, 0.6)
     assert request.extra == {"thinking": {"type": "adaptive"}}
-    assert ask(Operator.DRAFT, brief(calls=calls)).max_tokens == 16_000
+    assert ask(Operator.DRAFT, prompt_context(calls=calls)).max_tokens == 16_000
 
 
 def test_a_large_artifact_doubles_the_default_output_limit_only():
     large = Task(starter={"model.py": "#" * 20_001})
-    assert ask(Operator.DRAFT, brief(task=large)).max_tokens == 32_000
+    assert ask(Operator.DRAFT, prompt_context(task=large)).max_tokens == 32_000
     chosen = {Operator.DRAFT: CallOptions(max_tokens=8_000)}
-    assert ask(Operator.DRAFT, brief(task=large, calls=chosen)).max_tokens == 8_000
+    assert ask(Operator.DRAFT, prompt_context(task=large, calls=chosen)).max_tokens == 8_000
 
 
 def test_memory_kinds_come_from_the_options_and_halving_ends_above_zero():
     options = MemoryOptions(draft=MemoryKind.NONE)
-    assert "<earlier_designs>" not in ask(Operator.DRAFT, brief(memory=options)).user
+    assert "<earlier_designs>" not in ask(Operator.DRAFT, prompt_context(memory=options)).user
     assert options.halved().max_chars == 12_000
     assert MemoryOptions(max_chars=1).halved().max_chars == 1
     assert MemoryOptions(max_chars=0).halved().max_chars == 12_000
@@ -323,7 +324,7 @@ def test_times_and_costs_of_earlier_nodes_leave_every_byte_as_it_is(wall_s, devi
 
 
 def test_installed_packages_are_sorted_and_hold_a_version():
-    found = operators.installed_packages()
+    found = requests.installed_packages()
     assert list(found) == sorted(found, key=lambda line: (line.lower(), line))
     assert any(line.startswith("numpy 2") for line in found)
 
@@ -402,6 +403,6 @@ def logged(test_value):
 @given(st.floats(-1e9, 1e9), st.sampled_from((Operator.DRAFT, Operator.IMPROVE, Operator.CROSSOVER)))
 def test_scrambled_test_scores_leave_every_byte_of_a_prompt_as_it_is(value, operator):
     action = dataclasses.replace(ACTIONS[operator], parents=(1, 0)[: len(ACTIONS[operator].parents)])
-    scrambled, plain = (build_request(brief(), Tree.fold(logged(v)), action, node=2) for v in (value, 0.25))
+    scrambled, plain = (build_request(prompt_context(), Tree.fold(logged(v)), action, node=2) for v in (value, 0.25))
     assert scrambled.prompt == plain.prompt
     assert "fine" in plain.prompt

@@ -3,7 +3,7 @@
 import pytest
 
 from aira_jax.llm.base import Usage
-from aira_jax.search.budget import Budget, Price, cost, price, reservation
+from aira_jax.search.engine.budget import Budget, Price, cost, price, reservation
 
 CALL = Usage(input=1_200, output=3_400, cache_write_5m=8_000, cache_read=21_000)
 

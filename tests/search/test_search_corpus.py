@@ -4,7 +4,7 @@ import types
 
 import pytest
 
-from aira_jax.search.session import check_same
+from aira_jax.search.engine.session import check_same
 from aira_jax.tasks import loader
 
 TASK = loader.load("NeuralArchitectureSearchBabiStories2PrimitivesLoss")

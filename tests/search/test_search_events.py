@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aira_jax.search import events
-from aira_jax.search.events import DamagedLog, EventLog, Kind, RunInUse, WriteFailed
+from aira_jax.search.log import events
+from aira_jax.search.log.events import DamagedLog, EventLog, Kind, RunInUse, WriteFailed
 
 STOP = {
     "detail": "500 of 500 steps used",
@@ -163,7 +163,7 @@ def test_a_branch_keeps_what_lies_before_the_damage(tmp_path):
 
 def test_a_second_process_is_refused_with_pid_and_host(tmp_path):
     log = open_log(tmp_path)
-    script = f"from aira_jax.search.events import EventLog; EventLog({str(tmp_path)!r})"
+    script = f"from aira_jax.search.log.events import EventLog; EventLog({str(tmp_path)!r})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     log.close()
     assert f"RunInUse: run directory in use by pid {os.getpid()} on host {os.uname().nodename}" in done.stderr

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from aira_jax.search import evaluation, executions
+from aira_jax.search.engine import evaluation, executions
 
 END = {
     "phase": "fit_validation",

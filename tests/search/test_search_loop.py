@@ -14,10 +14,12 @@ from search_lab import answer, random_sleeps, records, replay_file, search, tree
 from aira_jax.core.rng import Stream, generator
 from aira_jax.llm.base import ErrorKind, LLMError, Usage
 from aira_jax.llm.control import Control
-from aira_jax.search import events, executions, export, policies, run, session
-from aira_jax.search.events import EventLog
+from aira_jax.search import policies, run
+from aira_jax.search.engine import calls, executions, session
+from aira_jax.search.log import events
+from aira_jax.search.log.events import EventLog
+from aira_jax.search.log.tree import Action, NodeStatus, Tree
 from aira_jax.search.run import Exit
-from aira_jax.search.tree import Action, NodeStatus, Tree
 from aira_jax.tasks import loader
 
 
@@ -433,7 +435,7 @@ def test_a_model_without_a_price_needs_one_under_a_dollar_limit(lab, tmp_path):
 
 def test_a_recorded_search_replays_to_the_same_end(lab, tmp_path):
     done = search(tmp_path, "a", budget__steps=12)
-    lines = list(export.replay_lines(records(done.folder), events.Blobs(done.folder / "blobs")))
+    lines = list(calls.replay_lines(records(done.folder), events.Blobs(done.folder / "blobs")))
     file = replay_file(tmp_path / "r.jsonl", [json.loads(line) for line in lines])
     options = {"llm__backend": "replay", "llm__path": file, "llm__check_prompt": True}
     again = search(tmp_path, "b", budget__steps=12, **options)
@@ -448,7 +450,7 @@ def test_a_recorded_search_replays_to_the_same_end(lab, tmp_path):
 def test_a_recorded_parallel_search_replays_to_the_same_end(lab, tmp_path):
     options = {"workers__n": 3, "workers__slots_per_device": 3}
     done = search(tmp_path, "a", budget__steps=12, **options)
-    lines = export.replay_lines(records(done.folder), events.Blobs(done.folder / "blobs"))
+    lines = calls.replay_lines(records(done.folder), events.Blobs(done.folder / "blobs"))
     file = replay_file(tmp_path / "r.jsonl", [json.loads(line) for line in lines])
     again = search(tmp_path, "b", budget__steps=12, llm__backend="replay", llm__path=file, **options)
     assert tree(again.folder).fingerprint() == tree(done.folder).fingerprint()

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aira_jax.core.operators import Operator
 from aira_jax.core.rng import Stream, generator
-from aira_jax.llm.base import Operator
-from aira_jax.search.policies import GreedyConfig, Policy, PolicyConfig, select
-from aira_jax.search.tree import Action, NodeStatus, Tree
+from aira_jax.search.log.tree import Action, NodeStatus, Tree
+from aira_jax.search.policies import GreedyConfig, PolicyConfig, select
 
 BUGGY = None
 SCRIPT = (0.40, BUGGY, 0.55, BUGGY, 0.50, BUGGY, 0.30, BUGGY, BUGGY, 0.45, 0.60, BUGGY, 0.58, 0.60, 0.61)
@@ -36,7 +36,7 @@ def commit(tree: Tree, node: int, fitness: float | None, status: NodeStatus | No
     return tree.apply({"kind": "node", "mono": 0.0, "node": node, "status": str(status), "fitness": fitness})
 
 
-def policy(name: Policy = Policy.GREEDY, **greedy) -> PolicyConfig:
+def policy(name: str = "greedy", **greedy) -> PolicyConfig:
     return PolicyConfig(name, GreedyConfig(**greedy))
 
 
@@ -75,7 +75,7 @@ def test_lower_is_better_turns_the_choice():
 
 def test_one_shot_drafts_once():
     tree = begin()
-    config = policy(Policy.ONE_SHOT)
+    config = policy("one_shot")
     action = select(tree, generator(0, Stream.POLICY, 0), config)
     assert action.operator is Operator.DRAFT
     assert select(act(tree, action), generator(0, Stream.POLICY, 1), config).operator is Operator.STOP

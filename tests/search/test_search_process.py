@@ -15,7 +15,7 @@ import pytest
 import search_lab
 from search_lab import tree
 
-from aira_jax.search import events
+from aira_jax.search.log import events
 
 ROOT = Path(__file__).parents[2]
 RUN = Path(search_lab.TASK) / "greedy-control.evolution" / "seed_0"

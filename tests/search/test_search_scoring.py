@@ -7,11 +7,11 @@ import signal
 import pytest
 from search_lab import answer, records, replay_file, search, tree
 
-from aira_jax.search import evaluation, scoring
+from aira_jax.search.engine import evaluation, scoring
+from aira_jax.search.engine.step import printed_metric
+from aira_jax.search.log.heldout import TestScores
+from aira_jax.search.log.tree import NodeStatus
 from aira_jax.search.run import Exit
-from aira_jax.search.step import printed_metric
-from aira_jax.search.test_scores import TestScores
-from aira_jax.search.tree import NodeStatus
 from aira_jax.tasks import loader
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from aira_jax.core import config_flag
-from aira_jax.search import executions, session
+from aira_jax.search.engine import executions, session
 from aira_jax.search.settings import Settings, Workers, to_config
 
 FILE = Path(__file__).parents[2] / "configs" / "search.py"

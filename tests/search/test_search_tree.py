@@ -5,10 +5,10 @@ import random
 import pytest
 from search_lab import answer, replay_file, search
 
-from aira_jax.llm.base import Operator
-from aira_jax.search import events
-from aira_jax.search.events import Blobs
-from aira_jax.search.tree import NodeStatus, Tree
+from aira_jax.core.operators import Operator
+from aira_jax.search.log import events
+from aira_jax.search.log.events import Blobs
+from aira_jax.search.log.tree import NodeStatus, Tree
 
 
 @pytest.fixture

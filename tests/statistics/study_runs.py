@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from aira_jax.search.events import EventLog, Kind
+from aira_jax.search.log.events import EventLog, Kind
 
 LISTOPS = "LongContextReasoningLRAListOpsAccuracy"
 CONFIGURABLE = "LongContextReasoningLRAListOpsConfigurableAccuracy"

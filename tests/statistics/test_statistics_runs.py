@@ -7,7 +7,7 @@ import study_runs
 from study_runs import Node
 
 from aira_jax.runs import studies
-from aira_jax.search.events import DamagedLog
+from aira_jax.search.log.events import DamagedLog
 from aira_jax.statistics.rows import State
 from aira_jax.statistics.tasks import Setup
 

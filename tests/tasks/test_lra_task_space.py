@@ -7,7 +7,7 @@ import pytest
 
 from aira_jax import llm as llms
 from aira_jax.llm import base, control
-from aira_jax.search import answers
+from aira_jax.search.operators import answers
 from aira_jax.tasks import loader
 from aira_jax.tasks.lra import space
 from aira_jax.tasks.lra.space import DesignSpace

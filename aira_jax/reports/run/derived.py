@@ -10,7 +10,7 @@ from aira_jax.core.files import write_atomically
 from aira_jax.reports.run import html
 from aira_jax.reports.run.diff import diff
 from aira_jax.runs.view import NodeView, RunView
-from aira_jax.search import events
+from aira_jax.search.log import events
 
 REPORT = "report.html"
 

@@ -10,16 +10,17 @@ import re
 from collections.abc import Mapping, Sequence
 
 from aira_jax.core.failures import Failure
-from aira_jax.llm.base import ErrorKind, Operator, Request
+from aira_jax.core.operators import Operator
+from aira_jax.llm.base import ErrorKind, Request
 from aira_jax.sandbox import tripwires
-from aira_jax.search import answers, operators
-from aira_jax.search.calls import Calls
-from aira_jax.search.evaluation import Measurement, Outcome, Recorded, duplicate
-from aira_jax.search.events import Kind
-from aira_jax.search.operators import Brief, Fitness
+from aira_jax.search.engine.calls import Calls
+from aira_jax.search.engine.context import RunContext
+from aira_jax.search.engine.evaluation import Measurement, Outcome, Recorded, duplicate
+from aira_jax.search.log.events import Kind
+from aira_jax.search.log.tree import Action, Node, NodeStatus, Progress, Tree
+from aira_jax.search.operators import analysis, answers, requests
+from aira_jax.search.operators.requests import Fitness, PromptContext
 from aira_jax.search.settings import Dedupe
-from aira_jax.search.tree import Action, Node, NodeStatus, Progress, Tree
-from aira_jax.search.workshop import Workshop
 
 ANALYZE_RETRIES = 3
 
@@ -35,11 +36,11 @@ class Failed:
 class Step:
     """Node `node` by `action`, in its view of the tree."""
 
-    def __init__(self, shop: Workshop, node: int, action: Action, view: Tree, progress: Progress):
-        self.shop, self.node, self.action, self.view = shop, node, action, view
+    def __init__(self, context: RunContext, node: int, action: Action, view: Tree, progress: Progress):
+        self.context, self.node, self.action, self.view = context, node, action, view
         self._progress = progress
         self._candidate_logged = progress.candidate is not None
-        self.calls = Calls(shop, node, view, progress)
+        self.calls = Calls(context, node, view, progress)
 
     def run(self) -> Outcome:
         """The outcome to commit. Raises Cancelled or StopSearch when the node must stay open."""
@@ -53,44 +54,44 @@ class Step:
             return self._concluded(
                 Outcome(NodeStatus.BUGGY, None, None, Failure.SYNTAX, proposal.syntax_error), proposal
             )
-        if twin is not None and self.shop.dedupe is Dedupe.REUSE:
+        if twin is not None and self.context.dedupe is Dedupe.REUSE:
             message = f"the same candidate as node {twin.id}, whose result is reused"
             return self._concluded(dataclasses.replace(_outcome_of(twin), message=message), proposal)
         recorded = Recorded(self._progress.ends)
-        measured = self.shop.evaluator.run(self.node, proposal.files, self.shop.evaluator_seeds, recorded)
+        measured = self.context.evaluator.run(self.node, proposal.files, self.context.evaluator_seeds, recorded)
         outcome = self._judge(proposal, measured)
-        if self.shop.score_inline and outcome.status is NodeStatus.GOOD:
-            files = {**proposal.files, **self.shop.evaluator.exported_by(measured)}
-            self.shop.score_inline(dataclasses.replace(self._subject(proposal), files=files))
+        if self.context.score_inline and outcome.status is NodeStatus.GOOD:
+            files = {**proposal.files, **self.context.evaluator.exported_by(measured)}
+            self.context.score_inline(dataclasses.replace(self._subject(proposal), files=files))
         return outcome
 
     @functools.cached_property
     def first(self) -> Request:
         """The first question of this node."""
-        return self._build(self.shop.brief, 0, ())
+        return self._build(self.context.prompts, 0, ())
 
-    def _build(self, brief: Brief, attempt: int, errors: Sequence[str]) -> Request:
+    def _build(self, prompts: PromptContext, attempt: int, errors: Sequence[str]) -> Request:
         limits = self.view.limits
         wall = None
         if limits.wall_s:
-            left = self.shop.clock.left().wall_s or 0.0
+            left = self.context.clock.left().wall_s or 0.0
             wall = max(0.0, min(1.0, left / limits.wall_s))
         steps = None if limits.steps is None else max(0, limits.steps - self.node)
-        remaining = operators.Remaining(steps=steps, wall=wall)
-        return operators.build_request(
-            brief, self.view, self.action, node=self.node, attempt=attempt, errors=errors, remaining=remaining
+        remaining = requests.Remaining(steps=steps, wall=wall)
+        return requests.build_request(
+            prompts, self.view, self.action, node=self.node, attempt=attempt, errors=errors, remaining=remaining
         )
 
     def _propose(self) -> answers.Candidate | Failed:
-        brief, errors, attempt, tries = self.shop.brief, [], 0, 0
-        retries = self.shop.proposers[self.action.operator].options.max_parse_retries
+        prompts, errors, attempt, tries = self.context.prompts, [], 0, 0
+        retries = self.context.proposers[self.action.operator].options.max_parse_retries
         parents = [self.view.nodes[id].files for id in self.action.parents]
         while tries <= retries:
-            result = self.calls.make(self._build(brief, attempt, errors) if attempt else self.first)
+            result = self.calls.make(self._build(prompts, attempt, errors) if attempt else self.first)
             attempt += 1
             error = result["error"]
-            if error and error["kind"] == ErrorKind.CONTEXT_LENGTH and brief.memory == self.shop.brief.memory:
-                brief = dataclasses.replace(brief, memory=brief.memory.halved())
+            if error and error["kind"] == ErrorKind.CONTEXT_LENGTH and prompts.memory == self.context.prompts.memory:
+                prompts = dataclasses.replace(prompts, memory=prompts.memory.halved())
                 continue
             if error:
                 return Failed(Failure.LLM, error["message"])
@@ -99,9 +100,9 @@ class Step:
                 candidate = answers.parse(
                     self.calls.text(result),
                     parents,
-                    self.shop.brief.task,
+                    self.context.prompts.task,
                     stop_reason=result["stop_reason"],
-                    allow_edits=self.shop.brief.prompt.allow_edits,
+                    allow_edits=self.context.prompts.prompt.allow_edits,
                 )
                 self._refuse_twin(candidate)
                 return candidate
@@ -110,7 +111,7 @@ class Step:
         return Failed(Failure.PARSE, errors[-1])
 
     def _refuse_twin(self, candidate: answers.Candidate) -> None:
-        twin = self._twin(candidate.files) if self.shop.dedupe is Dedupe.REJECT else None
+        twin = self._twin(candidate.files) if self.context.dedupe is Dedupe.REJECT else None
         if twin is not None:
             raise answers.AnswerError(f"this candidate equals node {twin.id}; propose another one")
 
@@ -118,16 +119,16 @@ class Step:
         return duplicate(self._key(files), self.view)
 
     def _key(self, files: Mapping[str, str]) -> str:
-        return self.shop.brief.task.canonical(files) or answers.candidate_sha(files)
+        return self.context.prompts.task.canonical(files) or answers.candidate_sha(files)
 
     def _log_candidate(
         self, candidate: answers.Candidate | None = None, twin: Node | None = None, parse_error: str | None = None
     ) -> None:
         if self._candidate_logged:
             return
-        journal = self.shop.journal
+        journal = self.context.journal
         files = candidate.files if candidate else {}
-        for text in tripwires.scan(files, self.shop.brief.task.exclusive):
+        for text in tripwires.scan(files, self.context.prompts.task.exclusive):
             journal.append(Kind.WARNING, node=self.node, code="tripwire", text=text)
         journal.append(
             Kind.CANDIDATE,
@@ -142,27 +143,27 @@ class Step:
         )
 
     def _edit_mode(self, candidate: answers.Candidate) -> answers.EditMode:
-        free = self.shop.proposers[self.action.operator].free
+        free = self.context.proposers[self.action.operator].free
         return answers.EditMode.CONTROL if free else candidate.edit_mode
 
     def _judge(self, candidate: answers.Candidate, measured: Measurement) -> Outcome:
-        self_reported = self.shop.evaluator.fitness is Fitness.SELF_REPORTED
-        if not self_reported and not self.shop.analyze_llm:
+        self_reported = self.context.evaluator.fitness is Fitness.SELF_REPORTED
+        if not self_reported and not self.context.analyze_llm:
             return self._concluded(measured.outcome(), candidate)
-        by_rule = self.shop.proposers[Operator.ANALYZE].free
-        analysis = self._read(measured) if by_rule else self._analyze(candidate, measured)
-        outcome = measured.judged(analysis) if self_reported else measured.outcome()
-        self._log_analysis("rule" if by_rule else "llm", outcome, analysis.summary, analysis.metric)
+        by_rule = self.context.proposers[Operator.ANALYZE].free
+        verdict = self._read(measured) if by_rule else self._analyze(candidate, measured)
+        outcome = measured.judged(verdict) if self_reported else measured.outcome()
+        self._log_analysis("rule" if by_rule else "llm", outcome, verdict.summary, verdict.metric)
         return outcome
 
-    def _read(self, measured: Measurement) -> operators.Analysis:
+    def _read(self, measured: Measurement) -> analysis.Analysis:
         """The verdict where no model can give one: the last number that the candidate printed behind the metric."""
-        metric = self.shop.brief.task.metric
+        metric = self.context.prompts.task.metric
         value = printed_metric("".join(end["head"] + end["tail"] for end in measured.ends[:1]), metric)
         summary = f"printed {metric} {value:g}" if value is not None else f"printed no line `{metric}: <number>`"
-        return operators.Analysis(is_bug=value is None, summary=summary, metric=value)
+        return analysis.Analysis(is_bug=value is None, summary=summary, metric=value)
 
-    def _analyze(self, candidate: answers.Candidate, measured: Measurement) -> operators.Analysis:
+    def _analyze(self, candidate: answers.Candidate, measured: Measurement) -> analysis.Analysis:
         failed = measured.outcome() if measured.last["status"] != "ok" else None
         told = next((end for end in measured.ends if end["phase"] == "candidate"), measured.last)
         end = told if failed is None else measured.last
@@ -175,22 +176,22 @@ class Step:
         )
         errors: list[str] = []
         for attempt in range(1 + ANALYZE_RETRIES):
-            request = operators.analyze_request(
-                self.shop.brief, self.view, subject, attempt=attempt, errors=tuple(errors)
+            request = requests.analyze_request(
+                self.context.prompts, self.view, subject, attempt=attempt, errors=tuple(errors)
             )
             result = self.calls.make(request)
             if result["error"]:
                 errors.append(result["error"]["message"])
                 continue
             try:
-                return operators.parse_analysis(self.calls.text(result))
+                return analysis.parse_analysis(self.calls.text(result))
             except answers.AnswerError as problem:
                 errors.append(str(problem))
-        return operators.UNAVAILABLE
+        return analysis.UNAVAILABLE
 
     def _concluded(self, outcome: Outcome, candidate: answers.Candidate | None = None) -> Outcome:
         """`outcome`, after a summary of it by rule went on record."""
-        task = self.shop.brief.task
+        task = self.context.prompts.task
         subject = dataclasses.replace(
             self._subject(candidate),
             status=outcome.status,
@@ -199,13 +200,13 @@ class Step:
             message=outcome.message,
         )
         parents = [self.view.nodes[id] for id in self.action.parents]
-        summary = operators.rule_summary(subject, parents, metric=task.metric, lower_is_better=task.lower_is_better)
+        summary = analysis.rule_summary(subject, parents, metric=task.metric, lower_is_better=task.lower_is_better)
         self._log_analysis("rule", outcome, summary, None)
         return outcome
 
     def _log_analysis(self, source: str, outcome: Outcome, summary: str, metric: float | None) -> None:
         if self._progress.analysis is None:
-            self.shop.journal.append(
+            self.context.journal.append(
                 Kind.ANALYSIS,
                 node=self.node,
                 source=source,
@@ -216,7 +217,7 @@ class Step:
 
     def _subject(self, candidate: answers.Candidate | None) -> Node:
         """This node as far as it is known, built from the view and the record alone."""
-        known = self.shop.journal.tree.nodes[self.node]
+        known = self.context.journal.tree.nodes[self.node]
         files, plan = (candidate.files, candidate.plan) if candidate else ({}, "")
         return dataclasses.replace(known, files=files, plan=plan)
 

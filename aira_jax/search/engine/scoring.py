@@ -5,15 +5,15 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
 
 from aira_jax.sandbox.base import Sandbox
-from aira_jax.search import events
-from aira_jax.search.crew import Crew, Interrupts
-from aira_jax.search.evaluation import Evaluator, Recorded
-from aira_jax.search.events import Kind, Record
-from aira_jax.search.journal import Journal, Observer
-from aira_jax.search.operators import Fitness
-from aira_jax.search.session import Session, data_root, last_config
+from aira_jax.search.engine.evaluation import Evaluator, Recorded
+from aira_jax.search.engine.session import Session, data_root, last_config
+from aira_jax.search.engine.workers import Interrupts, WorkerPool
+from aira_jax.search.log import events
+from aira_jax.search.log.events import Kind, Record
+from aira_jax.search.log.journal import Journal, Observer
+from aira_jax.search.log.tree import Node, Tree
+from aira_jax.search.operators.requests import Fitness
 from aira_jax.search.settings import Settings, TestWhen
-from aira_jax.search.tree import Node, Tree
 from aira_jax.tasks import loader, mounts
 
 
@@ -61,7 +61,7 @@ def wanted(tree: Tree, when: TestWhen, repeats: int) -> list[tuple[Node, int]]:
     return [(tree.nodes[id], 0) for id in nodes] + seeds
 
 
-def score_wanted(session: Session, crew: Crew, when: TestWhen, repeats: int) -> None:
+def score_wanted(session: Session, pool: WorkerPool, when: TestWhen, repeats: int) -> None:
     """Scores what is wanted and missing, as many at once as there are slots. An interrupt leaves the rest undone."""
     pairs = _distinct(wanted(session.journal.tree, when, repeats))
     if not pairs:
@@ -72,7 +72,7 @@ def score_wanted(session: Session, crew: Crew, when: TestWhen, repeats: int) -> 
         for node, seed in pairs
         if not scorer.is_done(node.id, seed)
     }
-    crew.run(jobs)
+    pool.run(jobs)
 
 
 def test_evaluator(session: Session) -> Evaluator:
@@ -123,7 +123,7 @@ def score_run(
         session.begin(config)
         with Interrupts() as interrupts:
             chosen = settings.test.repeat_winner if repeats is None else repeats
-            score_wanted(session, session.crew(interrupts), settings.test.when, chosen)
+            score_wanted(session, session.pool(interrupts), settings.test.when, chosen)
             session.end("interrupt" if interrupts.requested else "done")
             return not interrupts.requested
     finally:

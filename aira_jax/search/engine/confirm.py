@@ -4,11 +4,11 @@ import dataclasses
 import statistics
 from collections.abc import Callable, Hashable, Sequence
 
-from aira_jax.search.crew import Crew
-from aira_jax.search.evaluation import Evaluator, Recorded
-from aira_jax.search.events import Kind
+from aira_jax.search.engine.evaluation import Evaluator, Recorded
+from aira_jax.search.engine.workers import WorkerPool
+from aira_jax.search.log.events import Kind
+from aira_jax.search.log.tree import Node, Tree
 from aira_jax.search.settings import Baseline, Confirm
-from aira_jax.search.tree import Node, Tree
 from aira_jax.tasks.compose.space import PatternSpace
 
 
@@ -22,10 +22,10 @@ class Submission:
 
 
 def confirm(
-    evaluator: Evaluator, crew: Crew, config: Confirm, space, first_seed: int, expired: Callable[[], bool]
+    evaluator: Evaluator, pool: WorkerPool, config: Confirm, space, first_seed: int, expired: Callable[[], bool]
 ) -> None:
     """Scores the top nodes and the baseline on validation with fresh seeds from `first_seed` on, as far as missing."""
-    tree = crew.journal.tree
+    tree = pool.journal.tree
     nodes = {node.id: node for node in (*top(tree, finalists(tree, space), config.top_k), *baseline(tree, config))}
     done = {(id, seed) for id, seed, *_ in tree.confirmations}
     jobs: dict[Hashable, Callable[[], object]] = {}
@@ -35,7 +35,7 @@ def confirm(
                 jobs["confirm", node.id, seed] = lambda node=node, seed=seed: evaluator.score(
                     node.id, {**node.files, **node.exported}, split="validation", seed=seed, recorded=Recorded()
                 )
-    crew.run(jobs, expired)
+    pool.run(jobs, expired)
 
 
 def finalists(tree: Tree, space) -> tuple[Node, ...]:
@@ -85,9 +85,9 @@ def mean(tree: Tree, node: int, seeds: int) -> float | None:
     return statistics.fmean(values.values()) if len(values) >= seeds else None
 
 
-def submit(crew: Crew, config: Confirm, space) -> None:
+def submit(pool: WorkerPool, config: Confirm, space) -> None:
     """Records the submission, unless it is on record; warns when a confirmation was wanted and is not complete."""
-    journal = crew.journal
+    journal = pool.journal
     chosen = choose(journal.tree, config, space)
     if chosen is None:
         return

@@ -1,10 +1,9 @@
-"""Search policies: pure functions from a tree to the next action."""
+"""Drafts, then repairs, then improvements of the best: AIRA-dojo's greedy search."""
 
 import dataclasses
-import enum
 from typing import Protocol
 
-from aira_jax.search.tree import Action, Tree
+from aira_jax.search.log.tree import Action, Tree
 
 
 class Draws(Protocol):
@@ -15,11 +14,6 @@ class Draws(Protocol):
     def integers(self, high: int) -> int: ...
 
 
-class Policy(enum.StrEnum):
-    ONE_SHOT = "one_shot"
-    GREEDY = "greedy"
-
-
 @dataclasses.dataclass(frozen=True)
 class GreedyConfig:
     """Published values of AIRA-dojo's greedy search (arXiv 2507.02554)."""
@@ -27,28 +21,6 @@ class GreedyConfig:
     num_drafts: int = 5
     debug_prob: float = 1.0
     max_debug_depth: int = 20
-
-
-@dataclasses.dataclass(frozen=True)
-class PolicyConfig:
-    """config.policy: which policy, and the values of each."""
-
-    name: Policy = Policy.GREEDY
-    greedy: GreedyConfig = GreedyConfig()
-
-
-def select(tree: Tree, rng: Draws, config: PolicyConfig) -> Action:
-    """The next action. Equal trees and draws give equal actions; the tree is not changed."""
-    match config.name:
-        case Policy.ONE_SHOT:
-            return one_shot(tree)
-        case Policy.GREEDY:
-            return greedy(tree, rng, config.greedy)
-
-
-def one_shot(tree: Tree) -> Action:
-    """One draft, then the end."""
-    return Action.stop() if tree.nodes else Action.draft()
 
 
 def greedy(tree: Tree, rng: Draws, config: GreedyConfig) -> Action:

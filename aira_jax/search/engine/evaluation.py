@@ -11,11 +11,12 @@ from pathlib import Path
 from aira_jax.core.failures import Failure
 from aira_jax.sandbox.base import Mount
 from aira_jax.sandbox.failures import Program
-from aira_jax.search.events import Record
-from aira_jax.search.executions import PREDICTIONS, RESULT_FILE, Executor, Phase, Slot, is_infra, was_conclusive
-from aira_jax.search.operators import Analysis, Fitness
+from aira_jax.search.engine.executions import PREDICTIONS, RESULT_FILE, Executor, Phase, Slot, is_infra, was_conclusive
+from aira_jax.search.log.events import Record
+from aira_jax.search.log.tree import Node, NodeStatus, Tree, resolve
+from aira_jax.search.operators.analysis import Analysis
+from aira_jax.search.operators.requests import Fitness
 from aira_jax.search.settings import SandboxSettings
-from aira_jax.search.tree import Node, NodeStatus, Tree, resolve
 from aira_jax.tasks.fitting import script_files
 from aira_jax.tasks.mounts import Prepared
 

@@ -7,8 +7,8 @@ from concurrent import futures
 from typing import Any, Protocol
 
 from aira_jax.sandbox.base import Running
-from aira_jax.search.events import EventLog, Record, WriteFailed
-from aira_jax.search.tree import Tree
+from aira_jax.search.log.events import EventLog, Record, WriteFailed
+from aira_jax.search.log.tree import Tree
 
 
 class Observer(Protocol):

@@ -3,8 +3,8 @@
 import enum
 from collections.abc import Iterable, Sequence
 
-from aira_jax.llm.base import Operator
-from aira_jax.search.tree import Node
+from aira_jax.core.operators import Operator
+from aira_jax.search.log.tree import Node
 
 BEST = 5
 PLAN_CHARS, SUMMARY_CHARS = 2000, 1000

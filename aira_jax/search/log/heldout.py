@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 
-from aira_jax.search.events import Kind, Record
-from aira_jax.search.tree import TEST_PHASES
+from aira_jax.search.log.events import Kind, Record
+from aira_jax.search.log.tree import TEST_PHASES
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The search tree: a pure fold over the event log.
 
 `Tree.fold(records)` gives the same tree on every machine; `tree.apply(record)` is one step of it. Test scores are not
-in it: records of test phases are passed over here and folded by `aira_jax.search.test_scores`, which only reports read.
+in it: records of test phases are passed over here and folded by `aira_jax.search.log.heldout`, which only reports read.
 """
 
 import dataclasses
@@ -10,10 +10,11 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aira_jax.llm.base import Operator, Usage
-from aira_jax.search.budget import AXES, Budget
-from aira_jax.search.events import Blobs, Record, canonical
-from aira_jax.search.node import Action, Node, NodeStatus
+from aira_jax.core.operators import Operator
+from aira_jax.llm.base import Usage
+from aira_jax.search.engine.budget import AXES, Budget
+from aira_jax.search.log.events import Blobs, Record, canonical
+from aira_jax.search.log.node import Action, Node, NodeStatus
 
 __all__ = ["Action", "Node", "NodeStatus", "Progress", "Tree", "resolve"]
 

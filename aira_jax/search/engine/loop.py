@@ -6,19 +6,19 @@ from collections.abc import Hashable
 from typing import Any
 
 from aira_jax.core.failures import Failure
+from aira_jax.core.operators import Operator
 from aira_jax.core.rng import Stream, generator
-from aira_jax.llm.base import Operator
 from aira_jax.search import policies
-from aira_jax.search.budget import Budget
-from aira_jax.search.crew import Crew
-from aira_jax.search.evaluation import Outcome
-from aira_jax.search.events import Kind
-from aira_jax.search.journal import Cancelled, StopSearch
+from aira_jax.search.engine.budget import Budget
+from aira_jax.search.engine.context import RunContext
+from aira_jax.search.engine.evaluation import Outcome
+from aira_jax.search.engine.step import Step
+from aira_jax.search.engine.workers import WorkerPool
+from aira_jax.search.log.events import Kind
+from aira_jax.search.log.journal import Cancelled, StopSearch
+from aira_jax.search.log.tree import Action, Node, NodeStatus, Progress, Tree
 from aira_jax.search.policies import PolicyConfig
 from aira_jax.search.settings import Order, Workers
-from aira_jax.search.step import Step
-from aira_jax.search.tree import Action, Node, NodeStatus, Progress, Tree
-from aira_jax.search.workshop import Workshop
 
 FAILURES_IN_A_ROW = 5
 NOT_THE_CANDIDATES = (Failure.LLM, Failure.INFRA)
@@ -46,9 +46,9 @@ class Loop:
     and commits follow the ids, so that the outcome is the same for every timing. Order asap: whatever is done first.
     """
 
-    def __init__(self, shop: Workshop, crew: Crew, policy: PolicyConfig, workers: Workers):
-        self._shop, self._crew, self._policy, self._workers = shop, crew, policy, workers
-        self._journal = shop.journal
+    def __init__(self, context: RunContext, pool: WorkerPool, policy: PolicyConfig, workers: Workers):
+        self._context, self._pool, self._policy, self._workers = context, pool, policy, workers
+        self._journal = context.journal
         self._ready: dict[int, Outcome] = {}
         self._halted_at: int | None = None
         self._end: Stopped | None = None
@@ -60,9 +60,9 @@ class Loop:
         while True:
             self._commit()
             self._choose()
-            if not self._crew.flying:
+            if not self._pool.flying:
                 return self._end
-            self._crew.serve()
+            self._pool.serve()
             self._watch()
 
     @property
@@ -74,14 +74,14 @@ class Loop:
         record = progress.action
         view = progress.view.view(record["committed_upto"], node.id)
         action = Action(node.operator, node.parents, node.meta)
-        self._launch(Step(self._shop, node.id, action, view, progress))
+        self._launch(Step(self._context, node.id, action, view, progress))
 
     def _launch(self, step: Step) -> None:
-        self._crew.start(step.node, step.run, self._landed, lambda: step.calls.calling)
+        self._pool.start(step.node, step.run, self._landed, lambda: step.calls.calling)
 
     def _choose(self) -> None:
         """Begins nodes while there is room, until the search has ended or must wait for a commit."""
-        while self._end is None and len(self._crew.flying) + len(self._ready) < self._workers.n:
+        while self._end is None and len(self._pool.flying) + len(self._ready) < self._workers.n:
             if stopped := self._limit():
                 self._end = stopped
                 return
@@ -95,7 +95,7 @@ class Loop:
         steps = tree.limits.steps
         if steps is not None and len(tree.nodes) >= steps:
             return Stopped("steps", f"{len(tree.nodes)} of {steps} steps used")
-        axis = self._shop.clock.out_of()
+        axis = self._context.clock.out_of()
         return _out_of_time(axis, tree) if axis else None
 
     def _select(self) -> Choice | None:
@@ -103,7 +103,7 @@ class Loop:
         tree, id = self._journal.tree, len(self._journal.tree.nodes)
         if not self._fifo:
             newest = max(tree.commits, default=-1)
-            return self._ask_policy(tree.view(newest, id), newest, may_wait=bool(self._crew.flying or self._ready))
+            return self._ask_policy(tree.view(newest, id), newest, may_wait=bool(self._pool.flying or self._ready))
         for upto in range(max(id - self._workers.n, -1), id):
             if tree.committed_upto < upto:
                 return None
@@ -115,7 +115,7 @@ class Loop:
     def _ask_policy(self, view: Tree, committed_upto: int, *, may_wait: bool) -> Choice | None:
         if self._ended_by_spend(view) or self._ended_by_failures(view):
             return None
-        action = policies.select(view, generator(self._shop.seed, Stream.POLICY, len(view.nodes)), self._policy)
+        action = policies.select(view, generator(self._context.seed, Stream.POLICY, len(view.nodes)), self._policy)
         if action.operator is Operator.STOP:
             self._end = Stopped("policy", f"{self._policy.name} has done its work after {len(view.nodes)} nodes")
             return None
@@ -142,7 +142,7 @@ class Loop:
 
     def _begin(self, choice: Choice) -> None:
         id, view = len(self._journal.tree.nodes), choice.view
-        step = Step(self._shop, id, choice.action, view, Progress({}, view))
+        step = Step(self._context, id, choice.action, view, Progress({}, view))
         try:
             step.calls.admit(step.first)
         except StopSearch as stop:
@@ -155,7 +155,7 @@ class Loop:
             operator=choice.action.operator,
             parents=list(choice.action.parents),
             meta=dict(choice.action.meta),
-            rng=[self._shop.seed, int(Stream.POLICY), id],
+            rng=[self._context.seed, int(Stream.POLICY), id],
             committed_upto=choice.committed_upto,
             reserved={"tokens": reserved.tokens, "usd": reserved.usd},
         )
@@ -182,14 +182,14 @@ class Loop:
 
     def _watch(self) -> None:
         """Calls work off when the user, the budget or a node that cannot go on asks for it."""
-        if self._crew.interrupts.requested:
+        if self._pool.interrupts.requested:
             self._end = Stopped("interrupt", "interrupted by the user; run the same command again to continue")
-            self._crew.cancel()
-        elif axis := self._shop.clock.out_of():
+            self._pool.cancel()
+        elif axis := self._context.clock.out_of():
             self._end = _out_of_time(axis, self._journal.tree)
-            self._crew.cancel()
-        elif self._halted_at is not None and all(node > self._halted_at for node in self._crew.flying):
-            self._crew.cancel()
+            self._pool.cancel()
+        elif self._halted_at is not None and all(node > self._halted_at for node in self._pool.flying):
+            self._pool.cancel()
 
 
 def _out_of_time(axis: str, tree: Tree) -> Stopped:

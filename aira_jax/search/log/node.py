@@ -5,8 +5,9 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
-from aira_jax.llm.base import Operator, Usage
-from aira_jax.search.budget import Budget
+from aira_jax.core.operators import Operator
+from aira_jax.llm.base import Usage
+from aira_jax.search.engine.budget import Budget
 
 
 class NodeStatus(enum.StrEnum):

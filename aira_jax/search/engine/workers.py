@@ -8,8 +8,8 @@ from collections.abc import Callable, Hashable
 from types import TracebackType
 from typing import Any
 
-from aira_jax.search.events import Kind, WriteFailed
-from aira_jax.search.journal import Cancelled, Control, Journal, StopSearch
+from aira_jax.search.log.events import Kind, WriteFailed
+from aira_jax.search.log.journal import Cancelled, Control, Journal, StopSearch
 
 TICK_S = 0.1
 HEARTBEAT_S = 60.0
@@ -40,7 +40,7 @@ class Interrupts:
         self.requested = True
 
 
-class Crew:
+class WorkerPool:
     """Runs blocking work in threads. `landed(key, result)` is called by the coordinator; an exception is a result."""
 
     def __init__(self, journal: Journal, control: Control, interrupts: Interrupts):

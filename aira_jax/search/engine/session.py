@@ -8,33 +8,35 @@ import importlib.metadata
 import os
 import shutil
 import socket
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aira_jax import __version__
 from aira_jax import sandbox as sandboxes
+from aira_jax.core import machine
+from aira_jax.core.machine import ROOT
+from aira_jax.core.operators import Operator
 from aira_jax.core.settings import differences, flatten
 from aira_jax.llm import control
-from aira_jax.llm.base import Operator
 from aira_jax.sandbox.base import GIB, Sandbox
 from aira_jax.sandbox.process import kill_leftover
-from aira_jax.search import prompts
-from aira_jax.search.crew import Crew, Interrupts
-from aira_jax.search.evaluation import Evaluator
-from aira_jax.search.events import EventLog, Kind, Record, WriteFailed, canonical
-from aira_jax.search.executions import Clock, Executor, Slots, make_slots, visible_devices
-from aira_jax.search.journal import Control, Journal, Observer
-from aira_jax.search.operators import Compute, installed_packages
+from aira_jax.search import policies
+from aira_jax.search.engine.evaluation import Evaluator
+from aira_jax.search.engine.executions import Clock, Executor, Slots, make_slots, visible_devices
+from aira_jax.search.engine.workers import Interrupts, WorkerPool
+from aira_jax.search.log.events import EventLog, Kind, Record, WriteFailed, canonical
+from aira_jax.search.log.journal import Control, Journal, Observer
+from aira_jax.search.log.tree import Tree
+from aira_jax.search.operators import prompts
+from aira_jax.search.operators.requests import Compute, installed_packages
+from aira_jax.search.policies import PolicyConfig
 from aira_jax.search.settings import Fsync, Settings, is_changeable
-from aira_jax.search.tree import Tree
 from aira_jax.tasks import sources
 from aira_jax.tasks.compose.space import MIN_LAYERS, WIDTH_SCALING
 from aira_jax.tasks.mounts import Prepared
 from aira_jax.tasks.task import Task
 
-ROOT = Path(__file__).resolve().parents[2]
 # What a run's identity leaves out: how far, how fast and where.
 NOT_IDENTITY = ("budget.wall_s", "budget.device_s", "budget.steps", "budget.tokens", "budget.usd", "workers.", "paths.")
 
@@ -140,8 +142,8 @@ class Session:
         self.journal.close()
         self.log.close()
 
-    def crew(self, interrupts: Interrupts) -> Crew:
-        return Crew(self.journal, self.control, interrupts)
+    def pool(self, interrupts: Interrupts) -> WorkerPool:
+        return WorkerPool(self.journal, self.control, interrupts)
 
     @functools.cached_property
     def clock(self) -> Clock:
@@ -211,6 +213,7 @@ class Session:
             "agent": self.settings.agent_name,
             "seed": self.settings.seed,
             "config": config,
+            "policy_sha": policies.digest(self.settings.policy.name),
             "prompt_version": prompts.PROMPT_VERSION,
             "code_version": code_version(),
             "host_info": {
@@ -260,6 +263,12 @@ def check_same(
             f"this run was begun on the corpus {tree.run.get('corpus')}, now it is {corpus}, so its scores would not "
             f"compare; set {sources.variable(task.corpus)} and its like as they were, or choose another --workdir"
         )
+    name = config.get("policy", {}).get("name", PolicyConfig.name)
+    if tree.run.get("policy_sha") != policies.digest(name):
+        raise ValueError(
+            f"the file of config.policy.name={name} has changed since this run began, so its decisions could not be "
+            "repeated; restore it or choose another --workdir"
+        )
     changes = differences(last_config(records), config)
     fixed = {key: values for key, values in changes.items() if not is_changeable(key)}
     if tree.run.get("task") == task.name:  # the same task, in another place
@@ -293,17 +302,13 @@ def describe_machine(devices: str) -> Compute:
     gpus = visible_devices(devices)
     ram = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
     names = f"{len(gpus)} GPU(s), ids {', '.join(gpus)}" if gpus else "no accelerator"
-    return Compute(names, len(os.sched_getaffinity(0)), ram, installed_packages())
+    return Compute(names, machine.cores(), ram, installed_packages())
 
 
 def code_version() -> str:
     """The package's version, and the commit when it runs from a clone."""
-    version = __version__
-    if not (ROOT / ".git").exists() or shutil.which("git") is None:
-        return version
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    return f"{version}+{found.stdout.strip()}" if found.returncode == 0 else version
+    commit = machine.commit()
+    return f"{__version__}+{commit}" if commit else __version__
 
 
 def plain(settings: Settings) -> dict[str, Any]:

@@ -7,14 +7,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from aira_jax.llm.base import Context, Evaluated, Operator, Request, Role, Sampling, Space
-from aira_jax.search import memory, prompts
-from aira_jax.search.analysis import UNAVAILABLE, Analysis, parse_analysis, rule_summary
-from aira_jax.search.memory import MemoryKind
-from aira_jax.search.prompts import Complexity, document, section
-from aira_jax.search.tree import Action, Node
-
-__all__ = ["UNAVAILABLE", "Analysis", "parse_analysis", "rule_summary"]  # the other half of the subject: analysis.py
+from aira_jax.core.operators import Operator
+from aira_jax.llm.base import Context, Evaluated, Request, Role, Sampling, Space
+from aira_jax.search.log.tree import Action, Node
+from aira_jax.search.operators import memory, prompts
+from aira_jax.search.operators.memory import MemoryKind
+from aira_jax.search.operators.prompts import Complexity, document, section
 
 MAX_TOKENS, MAX_TOKENS_LARGE, LARGE_ARTIFACT_BYTES = 16_000, 32_000, 20_000
 HALF_OF_UNBOUNDED = 12_000
@@ -99,7 +97,7 @@ class Task(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Brief:
+class PromptContext:
     """What all prompts of a run share. Nothing here may hold a test score."""
 
     task: Task
@@ -114,7 +112,7 @@ class Brief:
 
 
 class View(Protocol):
-    """The tree as an action may see it (aira_jax.search.tree.Tree): nodes in id order, pending ones included."""
+    """The tree as an action may see it (aira_jax.search.log.tree.Tree): nodes in id order, pending ones included."""
 
     nodes: Sequence[Node]
 
@@ -126,7 +124,7 @@ def installed_packages() -> tuple[str, ...]:
 
 
 def build_request(
-    brief: Brief,
+    shared: PromptContext,
     view: View,
     action: Action,
     *,
@@ -147,21 +145,21 @@ def build_request(
     parents = [seen[id] for id in action.parents]
     sections = [
         section("step", prompts.INSTRUCTIONS[action.operator]),
-        section("earlier_designs", _memory(brief, seen, action)),
-        *_parents(brief, action.operator, parents),
-        section("ambition", _ambition(brief, view, action, node)),
-        section("budget", _budget(brief, remaining)),
+        section("earlier_designs", _memory(shared, seen, action)),
+        *_parents(shared, action.operator, parents),
+        section("ambition", _ambition(shared, view, action, node)),
+        section("budget", _budget(shared, remaining)),
         section("once_more", prompts.retry(errors)),
     ]
-    return _request(brief, action.operator, Role.PROPOSE, node, attempt, _system(brief), sections, seen, parents)
+    return _request(shared, action.operator, Role.PROPOSE, node, attempt, _system(shared), sections, seen, parents)
 
 
 def analyze_request(
-    brief: Brief, view: View, subject: Node, *, attempt: int = 0, errors: Sequence[str] = ()
+    shared: PromptContext, view: View, subject: Node, *, attempt: int = 0, errors: Sequence[str] = ()
 ) -> Request:
     """The request that judges the execution of `subject`: a node with files, head, tail, failure_class and message
     filled in, status still None. Its id is the request's node, its role Role.ANALYZE."""
-    system = document([prompts.ANALYST, *_about_task(brief), section("answer_format", _verdict_format(brief))])
+    system = document([prompts.ANALYST, *_about_task(shared), section("answer_format", _verdict_format(shared))])
     sections = [
         section("step", prompts.INSTRUCTIONS[Operator.ANALYZE]),
         section("candidate_files", prompts.files(subject.files)),
@@ -171,11 +169,11 @@ def analyze_request(
     ]
     seen = tuple(view.nodes[: subject.id])
     parents = [seen[id] for id in subject.parents]
-    return _request(brief, Operator.ANALYZE, Role.ANALYZE, subject.id, attempt, system, sections, seen, parents)
+    return _request(shared, Operator.ANALYZE, Role.ANALYZE, subject.id, attempt, system, sections, seen, parents)
 
 
 def _request(
-    brief: Brief,
+    shared: PromptContext,
     operator: Operator,
     role: Role,
     node: int,
@@ -185,12 +183,12 @@ def _request(
     seen: Sequence[Node],
     parents: Sequence[Node],
 ) -> Request:
-    call = brief.calls.get(operator, CallOptions())
+    call = shared.calls.get(operator, CallOptions())
     context = Context(
-        task=brief.task.name,
-        seed=brief.seed,
-        lower_is_better=brief.task.lower_is_better,
-        space=brief.task.space,
+        task=shared.task.name,
+        seed=shared.seed,
+        lower_is_better=shared.task.lower_is_better,
+        space=shared.task.space,
         parents=tuple(Evaluated(n.id, n.files, n.fitness) for n in parents),
         history=tuple(Evaluated(n.id, n.files, n.fitness) for n in seen if n.is_good),
         tried=tuple(Evaluated(n.id, n.files, n.fitness) for n in seen if n.files and not n.pending),
@@ -203,7 +201,7 @@ def _request(
         attempt=attempt,
         system=system,
         user=document(sections),
-        max_tokens=_max_tokens(call, parents[0].files if parents else brief.task.starter, role),
+        max_tokens=_max_tokens(call, parents[0].files if parents else shared.task.starter, role),
         context=context,
         sampling=call.sampling,
         extra=call.extra,
@@ -215,46 +213,46 @@ def _max_tokens(call: CallOptions, files: Mapping[str, str], role: Role) -> int:
     return MAX_TOKENS_LARGE if large and call.max_tokens == MAX_TOKENS else call.max_tokens
 
 
-def _system(brief: Brief) -> str:
-    task, machine = brief.task, brief.compute
+def _system(shared: PromptContext) -> str:
+    task, machine = shared.task, shared.compute
     compute = f"{machine.devices}; {machine.cpus} CPU cores; {machine.ram_gb:.0f} GB of memory."
     packages = ", ".join(sorted(machine.packages, key=lambda line: (line.lower(), line)))
     return document(
         [
             prompts.ROLE,
             section("rules", prompts.RULES),
-            *_about_task(brief),
+            *_about_task(shared),
             section("starter_files", prompts.files(task.starter) if task.starter else ""),
             section("compute", f"{compute}\nInstalled packages: {packages or 'none listed'}."),
-            section("data", brief.data_overview),
-            section("answer_format", prompts.answer_format(task.artifact, edits=brief.prompt.allow_edits)),
+            section("data", shared.data_overview),
+            section("answer_format", prompts.answer_format(task.artifact, edits=shared.prompt.allow_edits)),
         ]
     )
 
 
-def _about_task(brief: Brief) -> list[str]:
+def _about_task(shared: PromptContext) -> list[str]:
     return [
-        section("task", brief.task.description),
-        section("fitness", _measured(brief)),
-        section("artifact", _contract(brief)),
+        section("task", shared.task.description),
+        section("fitness", _measured(shared)),
+        section("artifact", _contract(shared)),
     ]
 
 
-def _measured(brief: Brief) -> str:
-    task = brief.task
+def _measured(shared: PromptContext) -> str:
+    task = shared.task
     direction = "lower" if task.lower_is_better else "higher"
     best = f" The optimum is {task.optimum:g}." if task.optimum is not None and math.isfinite(task.optimum) else ""
-    if brief.fitness is Fitness.SELF_REPORTED:
+    if shared.fitness is Fitness.SELF_REPORTED:
         who = prompts.SELF_REPORTED.format(entry=task.entry, metric=task.metric, artifact=task.artifact)
     else:
         who = prompts.CODE_IS_TRAINED if task.executes_candidate else prompts.DATA_IS_TRAINED
-    protocol = ", ".join(f"{key}={value}" for key, value in sorted(task.profiles.get(brief.profile, {}).items()))
-    profile = f"Profile {brief.profile}{f': {protocol}' if protocol else ''}."
+    protocol = ", ".join(f"{key}={value}" for key, value in sorted(task.profiles.get(shared.profile, {}).items()))
+    profile = f"Profile {shared.profile}{f': {protocol}' if protocol else ''}."
     return f"Metric: {task.metric}, {direction} is better.{best}\n{who}\n{profile}"
 
 
-def _contract(brief: Brief) -> str:
-    task = brief.task
+def _contract(shared: PromptContext) -> str:
+    task = shared.task
     limits = dataclasses.asdict(task.limits) if dataclasses.is_dataclass(task.limits) else dict(task.limits)
     bounds = ", ".join(f"{name} {value:g}" for name, value in sorted(limits.items()) if value is not None)
     writable = list(dict.fromkeys([task.artifact, *task.editable]))
@@ -267,22 +265,22 @@ def _contract(brief: Brief) -> str:
     return "\n".join(lines) + f"\n\n{task.interface}"
 
 
-def _verdict_format(brief: Brief) -> str:
-    return prompts.analysis_format(brief.task.metric, self_reported=brief.fitness is Fitness.SELF_REPORTED)
+def _verdict_format(shared: PromptContext) -> str:
+    return prompts.analysis_format(shared.task.metric, self_reported=shared.fitness is Fitness.SELF_REPORTED)
 
 
-def _memory(brief: Brief, seen: Sequence[Node], action: Action) -> str:
-    kind = MemoryKind(getattr(brief.memory, action.operator))
-    bound, lower = brief.memory.max_chars, brief.task.lower_is_better
+def _memory(shared: PromptContext, seen: Sequence[Node], action: Action) -> str:
+    kind = MemoryKind(getattr(shared.memory, action.operator))
+    bound, lower = shared.memory.max_chars, shared.task.lower_is_better
     return memory.select(kind, seen, action.parents, max_chars=bound, lower_is_better=lower)
 
 
-def _parents(brief: Brief, operator: Operator, parents: Sequence[Node]) -> list[str]:
+def _parents(shared: PromptContext, operator: Operator, parents: Sequence[Node]) -> list[str]:
     tags = ("parent_a", "parent_b") if len(parents) == 2 else ("parent",)[: len(parents)]
     sections = []
     for tag, parent in zip(tags, parents, strict=True):
         fitness = "none" if parent.fitness is None else f"{parent.fitness:.6g}"
-        about = f"Node {parent.id}. {brief.task.metric} on validation: {fitness}."
+        about = f"Node {parent.id}. {shared.task.metric} on validation: {fitness}."
         told = f"{about}\n{parent.summary}" if parent.summary else about
         sections += [section(tag, told), section(f"{tag}_files", prompts.files(parent.files))]
         if operator is Operator.DEBUG:
@@ -312,11 +310,11 @@ def complexity(view: View, action: Action, node: int) -> Complexity:
     return Complexity.SIMPLE if tries < 2 else Complexity.NORMAL if tries < 4 else Complexity.COMPLEX
 
 
-def _ambition(brief: Brief, view: View, action: Action, node: int) -> str:
-    if not brief.prompt.complexity or action.operator not in (Operator.DRAFT, Operator.IMPROVE):
+def _ambition(shared: PromptContext, view: View, action: Action, node: int) -> str:
+    if not shared.prompt.complexity or action.operator not in (Operator.DRAFT, Operator.IMPROVE):
         return ""
     return prompts.COMPLEXITY[complexity(view, action, node)]
 
 
-def _budget(brief: Brief, remaining: Remaining) -> str:
-    return prompts.budget(remaining.steps, remaining.wall) if brief.prompt.show_budget else ""
+def _budget(shared: PromptContext, remaining: Remaining) -> str:
+    return prompts.budget(remaining.steps, remaining.wall) if shared.prompt.show_budget else ""

@@ -7,7 +7,7 @@ import enum
 import re
 from collections.abc import Mapping, Sequence
 
-from aira_jax.llm.base import Operator
+from aira_jax.core.operators import Operator
 
 PROMPT_VERSION = 1
 HEAD_CHARS = TAIL_CHARS = 2500

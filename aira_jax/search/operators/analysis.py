@@ -6,8 +6,8 @@ import math
 import re
 from collections.abc import Sequence
 
-from aira_jax.search.answers import AnswerError
-from aira_jax.search.tree import Node
+from aira_jax.search.log.tree import Node
+from aira_jax.search.operators.answers import AnswerError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,15 +4,16 @@ import dataclasses
 import threading
 from collections.abc import Callable, Mapping
 
+from aira_jax.core.operators import Operator
 from aira_jax.llm import Options
-from aira_jax.llm.base import LLM, Operator
-from aira_jax.search.budget import FREE_BACKENDS, Price, price
-from aira_jax.search.evaluation import Evaluator
-from aira_jax.search.executions import Clock
-from aira_jax.search.journal import Control, Journal
-from aira_jax.search.operators import Brief
+from aira_jax.llm.base import LLM
+from aira_jax.search.engine.budget import FREE_BACKENDS, Price, price
+from aira_jax.search.engine.evaluation import Evaluator
+from aira_jax.search.engine.executions import Clock
+from aira_jax.search.log.journal import Control, Journal
+from aira_jax.search.log.tree import Node
+from aira_jax.search.operators.requests import PromptContext
 from aira_jax.search.settings import Dedupe
-from aira_jax.search.tree import Node
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,11 +32,11 @@ class Proposer:
 
 
 @dataclasses.dataclass(frozen=True)
-class Workshop:
+class RunContext:
     """What all steps of a run share. `gate` bounds the calls in flight; `score_inline` scores a good node on test."""
 
     seed: int
-    brief: Brief
+    prompts: PromptContext
     proposers: Mapping[Operator, Proposer]
     evaluator: Evaluator
     journal: Journal

@@ -15,9 +15,9 @@ from typing import Any
 from aira_jax.core.failures import Failure
 from aira_jax.sandbox.base import GIB, Execution, Job, Limits, Mount, Sandbox, Status, View
 from aira_jax.sandbox.failures import Program, classify
-from aira_jax.search.budget import Budget
-from aira_jax.search.events import Kind, Record, WriteFailed
-from aira_jax.search.journal import Cancelled, Control, Journal, StopSearch
+from aira_jax.search.engine.budget import Budget
+from aira_jax.search.log.events import Kind, Record, WriteFailed
+from aira_jax.search.log.journal import Cancelled, Control, Journal, StopSearch
 from aira_jax.search.settings import Workers
 from aira_jax.tasks.evaluation import RESULT_BYTES, printed_value, read_result
 

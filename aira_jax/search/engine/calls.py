@@ -1,18 +1,19 @@
 """The calls of one node to its proposers: on record before and after, within the budget, retried, never made twice."""
 
 import dataclasses
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aira_jax.core.rng import Stream, generator
 from aira_jax.llm import retry
 from aira_jax.llm.base import Completion, ErrorKind, LLMError, Request, Role, Usage
-from aira_jax.search.budget import Budget, cost, reservation
-from aira_jax.search.events import Kind, Record
-from aira_jax.search.journal import StopSearch
-from aira_jax.search.tree import Progress, Tree
-from aira_jax.search.workshop import Proposer, Workshop
+from aira_jax.search.engine.budget import Budget, cost, reservation
+from aira_jax.search.engine.context import Proposer, RunContext
+from aira_jax.search.log.events import Blobs, Kind, Record
+from aira_jax.search.log.journal import StopSearch
+from aira_jax.search.log.tree import Progress, Tree, resolve
 
 # These say nothing about the candidate: the search ends and a later session asks again.
 STOPPING = (ErrorKind.AUTH, ErrorKind.RATE_LIMIT, ErrorKind.OVERLOADED, ErrorKind.TIMEOUT, ErrorKind.EXHAUSTED)
@@ -24,8 +25,8 @@ NOTHING = Budget(0, 0, 0, 0, 0.0)
 class Calls:
     """Calls of node `node` in its view of the tree. `calling` while a proposer is being asked."""
 
-    def __init__(self, shop: Workshop, node: int, view: Tree, progress: Progress):
-        self.shop, self.node, self.view = shop, node, view
+    def __init__(self, context: RunContext, node: int, view: Tree, progress: Progress):
+        self.context, self.node, self.view = context, node, view
         self._results = progress.results
         self.calling = False
 
@@ -36,7 +37,7 @@ class Calls:
 
     def admit(self, request: Request, spent: Budget = NOTHING) -> None:
         """Raises StopSearch when the call could pass a limit on tokens or dollars; `spent`: what is not logged yet."""
-        tree, wanted = self.shop.journal.tree, self.reserve(request)
+        tree, wanted = self.context.journal.tree, self.reserve(request)
         limits, own = tree.limits, tree.nodes[self.node] if self.node < len(tree.nodes) else None
         used = self.view.promised + spent + (Budget(0, 0, 0, own.usage.tokens, own.usd) if own else NOTHING)
         axis = Budget(tokens=limits.tokens, usd=limits.usd).passed(used + wanted)
@@ -53,13 +54,13 @@ class Calls:
         known = self._results.get((request.role, request.attempt))
         if known is not None and not asks_again(known):
             return known
-        self.shop.control.check()
+        self.context.control.check()
         self.admit(request)
         proposer = self._proposer(request)
         self.calling = True
         try:
-            with self.shop.gate:
-                self.shop.control.check()
+            with self.context.gate:
+                self.context.control.check()
                 self._log_request(proposer, request)
                 start = time.monotonic()
                 answer, error = self._answer(proposer, request)
@@ -76,10 +77,10 @@ class Calls:
     def text(self, result: Record) -> str:
         """What was answered."""
         text = result["text"]
-        return text if isinstance(text, str) else self.shop.journal.log.blobs.get(text["blob"])
+        return text if isinstance(text, str) else self.context.journal.log.blobs.get(text["blob"])
 
     def _log_request(self, proposer: Proposer, request: Request) -> None:
-        journal = self.shop.journal
+        journal = self.context.journal
         journal.append(
             Kind.LLM_REQUEST,
             node=self.node,
@@ -99,14 +100,14 @@ class Calls:
             return Completion("", "error", error.usage, proposer.llm.model, error.request_id), error
 
     def _ask(self, proposer: Proposer, request: Request) -> Completion:
-        left = self.shop.clock.left().wall_s
+        left = self.context.clock.left().wall_s
         deadline_s = proposer.options.deadline_s if left is None else min(proposer.options.deadline_s, max(left, 0.0))
         k = 64 * request.node + 8 * (request.role is Role.ANALYZE) + request.attempt
         return retry.call(
             proposer.llm,
             request,
             deadline_s=deadline_s,
-            rng=generator(self.shop.seed, Stream.PROMPT, k),
+            rng=generator(self.context.seed, Stream.PROMPT, k),
             sleep=self._sleep,
             on_retry=self._warn_retry,
             may_retry=lambda spent: self._may_retry(proposer, request, spent),
@@ -124,28 +125,28 @@ class Calls:
         """Whether this model has not answered once and `error` is about how it is called, not what it was asked."""
         if proposer.free or error.kind not in (ErrorKind.BAD_REQUEST, ErrorKind.MALFORMED):
             return False
-        return (proposer.llm.backend, proposer.llm.model) not in _answered(self.shop.journal.log.records)
+        return (proposer.llm.backend, proposer.llm.model) not in _answered(self.context.journal.log.records)
 
     def _sleep(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            self.shop.control.check()
+            self.context.control.check()
             time.sleep(min(left, 0.5))
 
     def _warn_retry(self, number: int, error: LLMError, delay_s: float) -> None:
         text = f"node {self.node}: {error} (try {number}); trying again in {delay_s:.1f} s"
-        self.shop.journal.append(Kind.WARNING, node=self.node, code="llm_retry", text=text)
+        self.context.journal.append(Kind.WARNING, node=self.node, code="llm_retry", text=text)
 
     def _log_result(
         self, proposer: Proposer, request: Request, answer: Completion, error, stops: bool, latency_s: float
     ) -> Record:
         usd = 0.0 if proposer.free else cost(answer.usage, proposer.price(answer.model))
-        return self.shop.journal.append(
+        return self.context.journal.append(
             Kind.LLM_RESULT,
             node=self.node,
             role=request.role,
             attempt=request.attempt,
-            text=self.shop.journal.log.store(answer.text),
+            text=self.context.journal.log.store(answer.text),
             usage=dataclasses.asdict(answer.usage),
             usd=usd,
             stop_reason=answer.stop_reason,
@@ -156,7 +157,7 @@ class Calls:
         )
 
     def _proposer(self, request: Request) -> Proposer:
-        return self.shop.proposers[request.operator]
+        return self.context.proposers[request.operator]
 
 
 def _answered(records: Sequence[Record]) -> set[tuple[str, str]]:
@@ -192,3 +193,25 @@ def asks_again(result: Record) -> bool:
     """Whether a result is only the error that ended its session, so that the next one asks again."""
     error = result["error"]
     return bool(error) and (error["kind"] in STOPPING or error.get("stops", False))
+
+
+def replay_lines(records: Sequence[Record], blobs: Blobs) -> Iterator[str]:
+    """One JSON line per answered call: node, operator, attempt, and all that the replay backend gives back."""
+    operators = {record["node"]: record["operator"] for record in records if record["kind"] == Kind.ACTION}
+    prompts = {(r["node"], r["role"], r["attempt"]): r["prompt_sha"] for r in records if r["kind"] == Kind.LLM_REQUEST}
+    answers = {(r["node"], r["role"], r["attempt"]): r for r in records if r["kind"] == Kind.LLM_RESULT}
+    for (node, role, attempt), record in sorted(answers.items()):
+        line = {
+            "node": node,
+            "operator": "analyze" if role == Role.ANALYZE else operators[node],
+            "role": role,
+            "attempt": attempt,
+            "completion": resolve(record["text"], blobs),
+            "usage": record["usage"],
+            "stop_reason": record["stop_reason"],
+            "model": record["model"],
+            "request_id": record["request_id"],
+            "prompt_sha": prompts[node, role, attempt],
+            "error": record["error"],
+        }
+        yield json.dumps(line, sort_keys=True, ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""What happened: the event log, the tree and the test scores that are folded from it."""

@@ -1,0 +1,1 @@
+"""What is asked and answered: requests, prompts, memory, the grammar of answers, verdicts."""
