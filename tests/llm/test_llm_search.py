@@ -10,19 +10,8 @@ import fake_server as fake
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TOY_TASKS = ROOT / "tests" / "search" / "toy_tasks"
+TOY_TASK = ROOT / "tests" / "search" / "toy_tasks" / "ToyNumbersAccuracy"
 KEY = "sk-ant-never-on-disk-4711"
-RUN_AS_IT_IS = """
-import runpy, sys
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-RUN_ON_TOY_TASKS = f"""
-import pathlib, runpy, sys
-from aira_jax.tasks import loader
-loader.FOLDER = pathlib.Path({str(TOY_TASKS)!r})
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-
 DRAFT = "Try a small number. It fails.\n\n```path=answer.txt\nx=0.200000\nboom\n```\n"
 UNREADABLE = "I would rather talk about it."
 REPAIR = (
@@ -31,7 +20,7 @@ REPAIR = (
 IMPROVEMENT = "Go nearer to three quarters.\n\n```path=answer.txt\nx=0.700000\n```\n"
 
 
-def search(workdir, url, key, *flags, task="ToyNumbersAccuracy", preamble=RUN_ON_TOY_TASKS, timeout=240):
+def search(workdir, url, key, *flags, task=TOY_TASK, timeout=240):
     env = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     env |= {"ANTHROPIC_BASE_URL": url, "PYTHONPATH": str(ROOT)}
     env.pop("ANTHROPIC_API_KEY", None)
@@ -51,9 +40,8 @@ def search(workdir, url, key, *flags, task="ToyNumbersAccuracy", preamble=RUN_ON
         f"--config.paths.cache_dir={workdir}/cache",
         *flags,
     ]
-    code = f"import sys; sys.argv = {argv!r}\n{preamble}"
     return subprocess.run(
-        [sys.executable, "-c", code], env=env, cwd=workdir, capture_output=True, text=True, timeout=timeout, check=False
+        [sys.executable, *argv], env=env, cwd=workdir, capture_output=True, text=True, timeout=timeout, check=False
     )
 
 
@@ -159,7 +147,7 @@ def test_a_model_repairs_and_improves_a_pattern_that_is_really_trained(tmp_path)
     flags = ("--config.profile=smoke", "--config.test.when=never")
     task = "NeuralArchitectureSearchMAD2PrimitivesAccuracy"
     with fake.serve(script) as server:
-        done = search(tmp_path, server.url, KEY, *flags, task=task, preamble=RUN_AS_IT_IS, timeout=540)
+        done = search(tmp_path, server.url, KEY, *flags, task=task, timeout=540)
     assert done.returncode == 0, done.stderr
     log = records(tmp_path)
     assert [r["operator"] for r in of_kind(log, "action")] == ["draft", "debug", "improve"]
