@@ -1,3 +1,5 @@
-"""The name under which task texts and candidates know `aira_jax.tasks.compose.on_text`."""
+"""The name under which task texts and candidates know `aira_jax.tasks.compose.scripts.text_loss`."""
 
-from aira_jax.tasks.compose.on_text import train_and_score as train_and_score
+from aira_jax.tasks.compose.scripts import text_loss as train_and_score
+
+__all__ = ["train_and_score"]

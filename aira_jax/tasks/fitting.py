@@ -13,9 +13,9 @@ from aira_jax import sandbox
 from aira_jax.core.failures import OF_THE_PROGRAM, Failure
 from aira_jax.sandbox.base import GIB, Execution, Job, Limits, Mount, Status
 from aira_jax.sandbox.failures import Program, classify
-from aira_jax.tasks import evaluation
+from aira_jax.tasks import evaluation, preparation
 from aira_jax.tasks.evaluation import Arguments, CandidateError, EvaluatorError
-from aira_jax.tasks.mounts import PACKAGE_ROOT, private_root
+from aira_jax.tasks.mounts import PACKAGE_ROOT
 
 PRODUCT = "predictions"  # in the work directory of a fit: what the score reads
 RESULT = "result.json"
@@ -56,15 +56,6 @@ def fitted(fit: Fit, arguments: Arguments) -> Iterator[Path]:
         yield product
 
 
-@contextlib.contextmanager
-def private(prefix: str) -> Iterator[Path]:
-    """A temporary folder for labels, removed afterwards. No fit reads it, that of another evaluation neither."""
-    root = private_root()
-    root.mkdir(mode=0o700, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=root) as folder:
-        yield Path(folder)
-
-
 def _keep(product: Path, arguments: Arguments) -> None:
     """Copies what a fit wrote into --workdir, but nothing in place of the submission or of the result."""
     ours = {path.name for path in (arguments.submission, arguments.result_file) if path is not None}
@@ -95,7 +86,7 @@ def _job(fit: Fit, arguments: Arguments, workdir: Path) -> Job:
         env={"PYTHONPATH": str(PACKAGE_ROOT)},
         mounts=tuple(Mount(path.resolve(), f"data/{path.name}") for path in fit.data),
         visible=script_files(fit.script.parent),
-        hidden=tuple(path.resolve() for path in (private_root(), *fit.hidden)),
+        hidden=tuple(path.resolve() for path in (preparation.private_root(), *fit.hidden)),
     )
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from aira_jax.sandbox.base import Mount
 from aira_jax.tasks import sources
 from aira_jax.tasks.evaluation import Split
-from aira_jax.tasks.preparation import HIDDEN_SEED
+from aira_jax.tasks.preparation import HIDDEN_SEED, private_root
 from aira_jax.tasks.task import Task
 
 MARKER = "prepared.json"
@@ -200,11 +200,6 @@ class _Place:
                 f"{script} of {self.task.name} ended with exit code {done.returncode}:\n{done.stderr[-2000:].strip()}\n"
                 f"    the command was: {' '.join(command)}"
             )
-
-
-def private_root() -> Path:
-    """Where the labels of evaluations by hand lie, which every sandbox must hide from candidates."""
-    return Path(tempfile.gettempdir()) / f"aira-jax-labels-{os.getuid()}"
 
 
 def script_environment() -> dict[str, str]:

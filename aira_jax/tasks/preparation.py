@@ -1,11 +1,13 @@
-"""The command line that every prepare.py and evaluate_prepare.py shares."""
+"""What every prepare.py and evaluate_prepare.py shares: the command line, data seeds, folders for labels."""
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from aira_jax.tasks.evaluation import EvaluatorError, Split
@@ -80,3 +82,17 @@ def copy_submission(arguments: Arguments, name: str) -> None:
     """Copies a finished submission from the log directory into the mount, if there is one."""
     if arguments.log is not None and (arguments.log / name).is_file():
         shutil.copyfile(arguments.log / name, arguments.mount / name)
+
+
+@contextlib.contextmanager
+def private(prefix: str) -> Iterator[Path]:
+    """A temporary folder for labels, removed afterwards. No fit reads it, that of another evaluation neither."""
+    root = private_root()
+    root.mkdir(mode=0o700, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=root) as folder:
+        yield Path(folder)
+
+
+def private_root() -> Path:
+    """Where they all lie, which every sandbox must hide from candidates."""
+    return Path(tempfile.gettempdir()) / f"aira-jax-labels-{os.getuid()}"

@@ -3,13 +3,15 @@
 import functools
 import hashlib
 import importlib.util
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-PACKAGE = Path(__file__).parents[1]
+from aira_jax.core import sources
+
 _MAKERS = (".csv", ".py", ".yaml")  # of a task's data, by the end of their names
 
 
@@ -72,10 +74,12 @@ class Task:
 
     @property
     def preparation_sha(self) -> str:
-        """Hash of what makes the data: the folder's scripts, tables and metadata, and the modules that those name."""
-        modules = {name: PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py") for name in self.modules}
-        own = {path.name: path for path in sorted(self.folder.iterdir()) if path.suffix in _MAKERS}
-        return digest({name: path.read_bytes() for name, path in (own | modules).items()})
+        """Hash of what makes the data: the folder's scripts, tables and metadata, and all modules that its two scripts
+        of preparation import, directly or not. `modules` names others."""
+        scripts = (self.folder / name for name in ("prepare.py", "evaluate_prepare.py"))
+        imported = (sources.imported_by(path.read_text(encoding="utf-8")) for path in scripts if path.exists())
+        own = (path for path in sorted(self.folder.iterdir()) if path.suffix in _MAKERS)
+        return sources.digest({*self.modules, *itertools.chain(*imported)}, files=own)
 
 
 def digest(contents: Mapping[str, bytes]) -> str:

@@ -18,7 +18,7 @@ from aira_jax.patterns import parse as pattern
 from aira_jax.proxies.result import TaskScore
 from aira_jax.runs import ledgers
 from aira_jax.tasks import loader, preparation, sources
-from aira_jax.tasks.aggregation import ledger_source, scaled_submission, scripts
+from aira_jax.tasks.aggregation import ledger_source, preparing, scaled_submission, scripts
 from aira_jax.tasks.aggregation.scaled_submission import TARGET, Scaling, Space, closest, parse, scale, size
 from aira_jax.tasks.evaluation import EvaluatorError, Split, SubmissionError
 
@@ -189,8 +189,8 @@ def prepared(tmp_path, *flags, split=Split.VALIDATION):
     mount = tmp_path / f"data-{split}"
     mount.mkdir(parents=True)
     common = [f"--global-shared-data-dir={tmp_path}", f"--agent-data-mount-dir={mount}", "--profile=smoke"]
-    assert scripts.prepare(FOLDER, [*common, *flags]) == 0
-    assert scripts.evaluate_prepare([*common, f"--split={split}"]) == 0
+    assert preparing.prepare(FOLDER, [*common, *flags]) == 0
+    assert preparing.evaluate_prepare([*common, f"--split={split}"]) == 0
     return mount
 
 
@@ -236,16 +236,16 @@ def test_own_runs_replace_the_built_in_ledger(tmp_path, trained, capsys):
 def test_runs_that_hold_no_ledger_end_with_exit_2(tmp_path, capsys):
     (tmp_path / "mount").mkdir()
     flags = [f"--global-shared-data-dir={tmp_path}", f"--agent-data-mount-dir={tmp_path / 'mount'}"]
-    assert scripts.prepare(FOLDER, [*flags, "--runs=absent"]) == 2
+    assert preparing.prepare(FOLDER, [*flags, "--runs=absent"]) == 2
     assert "--runs" in capsys.readouterr().err
-    assert scripts.prepare(FOLDER, [*flags, "--runs=,"]) == 2
+    assert preparing.prepare(FOLDER, [*flags, "--runs=,"]) == 2
     assert "--runs: names nothing" in capsys.readouterr().err
 
 
 def test_a_bad_hidden_seed_ends_with_exit_2(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv(preparation.HIDDEN_SEED, "s3cret")
     flags = [f"--global-shared-data-dir={tmp_path}", f"--agent-data-mount-dir={tmp_path}"]
-    assert scripts.evaluate_prepare(flags) == 2
+    assert preparing.evaluate_prepare(flags) == 2
     assert "must be a natural number" in capsys.readouterr().err
 
 

@@ -1,8 +1,9 @@
-"""`python -m lra.evaluate` finds the task folder and hands the flags on."""
+"""scripts/lra_evaluate.py finds the task folder and hands the flags on."""
 
 import pytest
 
-from lra import evaluate, settings
+from aira_jax.tasks.lra import by_hand as evaluate
+from lra import settings
 
 
 @pytest.mark.parametrize("task", settings.TASKS)

@@ -6,9 +6,9 @@ import os
 import numpy as np
 import pytest
 
-from aira_jax.tasks import evaluation, fitting, loader, mounts, overview, sources
+from aira_jax.tasks import evaluation, loader, mounts, overview, preparation, sources
 from aira_jax.tasks.evaluation import EvaluatorError, Split
-from aira_jax.tasks.lra import raw_data, scripts, task_data
+from aira_jax.tasks.lra import preparing, raw_data, scripts, task_data
 from lra.data import store
 
 LISTOPS = "LongContextReasoningLRAListOpsAccuracy"
@@ -110,7 +110,7 @@ def test_the_search_mounts_labels_for_the_score_only(tmp_path):
         assert trusted == [*seen, f"data/{split}_with_labels"]
     assert tmp_path / "labels" in splits.hidden
     assert tmp_path / "raw" in splits.hidden
-    with fitting.private("labels-") as by_hand:
+    with preparation.private("labels-") as by_hand:
         assert by_hand.parent in splits.hidden
 
 
@@ -139,7 +139,7 @@ def test_a_variable_that_names_nothing_ends_an_evaluation_of_prepared_data_with_
     task = loader.load("LongContextReasoningLRATextAccuracy")
     flags = [f"--submission-file={task.folder / 'starter' / 'model.py'}", "--profile=smoke", f"--data-dir={mounted}"]
     flags.append(f"--result-file={tmp_path / 'report.json'}")
-    assert scripts.evaluate(scripts.Task("text", task.folder), flags) == 1
+    assert scripts.evaluate(preparing.Task("text", task.folder), flags) == 1
     assert "error: AIRA_JAX_LRA=/nowhere: no such folder" in capsys.readouterr().err
 
 
@@ -175,7 +175,7 @@ def test_preparing_into_the_data_set_itself_is_refused(reviews, capsys):
     mount = reviews / "text" / "mount"
     mount.mkdir()
     flags = [f"--global-shared-data-dir={reviews}", f"--agent-data-mount-dir={mount}", "--profile=smoke"]
-    assert scripts.prepare(scripts.Task("text", reviews), flags) == 2
+    assert preparing.prepare(preparing.Task("text", reviews), flags) == 2
     assert "lies inside the data set" in capsys.readouterr().err
 
 
@@ -185,7 +185,7 @@ def test_labels_are_not_written_where_candidates_read(tmp_path, capsys, inside):
     (tmp_path / "train" / "manifest.json").touch()
     (tmp_path / inside).mkdir(exist_ok=True)
     flags = [f"--global-shared-data-dir={tmp_path}", f"--agent-data-mount-dir={tmp_path / inside}", "--profile=smoke"]
-    assert scripts.evaluate_prepare(scripts.Task("retrieval", tmp_path), flags) == 2
+    assert preparing.evaluate_prepare(preparing.Task("retrieval", tmp_path), flags) == 2
     assert "labels need a folder of their own" in capsys.readouterr().err
     assert not list(tmp_path.rglob("*with_labels"))
 
@@ -212,9 +212,9 @@ def test_a_prompt_shows_what_lies_in_the_data_folders(mounted):
 def test_a_whole_data_set_may_be_named_in_place_of_mounts(whole, tmp_path):
     flags = [f"--data-dir={whole.folder}", "--profile=smoke", "--split=validation"]
     arguments = evaluation.parse(flags, submission="model.py", profiles=("smoke",))
-    with scripts._mounted(scripts.Task("listops", tmp_path), arguments) as data:
+    with scripts._mounted(preparing.Task("listops", tmp_path), arguments) as data:
         names = sorted(path.name for path in data.iterdir())
         assert names == ["test", "train", "validation", "validation_inputs", "validation_with_labels"]
         assert len(task_data.inputs(data, Split.VALIDATION)) == 1000
     with pytest.raises(EvaluatorError, match="holds listops data, text needed"):
-        scripts._mounted(scripts.Task("text", tmp_path), arguments).__enter__()
+        scripts._mounted(preparing.Task("text", tmp_path), arguments).__enter__()

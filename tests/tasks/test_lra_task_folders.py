@@ -7,7 +7,7 @@ import yaml
 
 from aira_jax.tasks import loader
 from aira_jax.tasks.evaluation import SubmissionError
-from aira_jax.tasks.lra import scripts, submission
+from aira_jax.tasks.lra import preparing, submission
 from lra import designs, settings
 
 PAPER = {
@@ -37,8 +37,8 @@ ALL = {**PAPER, **OURS}
 
 
 def posed(name):
-    """The scripts.Task that the scripts of a folder name."""
-    return scripts.Task(ALL[name][0], loader.load(name).folder, configurable="Configurable" in name)
+    """The preparing.Task that the scripts of a folder name."""
+    return preparing.Task(ALL[name][0], loader.load(name).folder, configurable="Configurable" in name)
 
 
 def test_the_tasks_are_the_papers_six_and_two_of_our_own():

@@ -11,7 +11,7 @@ import pytest
 
 from aira_jax.tasks import evaluation, loader, mounts
 from aira_jax.tasks.evaluation import Split
-from aira_jax.tasks.lra import scripts, task_data
+from aira_jax.tasks.lra import preparing, scripts, task_data
 from lra.data import listops
 
 NAME = "LongContextReasoningLRAListOpsAccuracy"
@@ -49,7 +49,7 @@ def score(prepared, product):
         "data-dir": prepared,
         "result-file": product.parent / "result.json",
     }
-    task = scripts.Task("listops", loader.load(NAME).folder)
+    task = preparing.Task("listops", loader.load(NAME).folder)
     code = scripts.evaluate(task, [f"--{name}={value}" for name, value in flags.items()])
     return code, json.loads((product.parent / "result.json").read_text())
 

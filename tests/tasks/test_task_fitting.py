@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from aira_jax.sandbox.base import Execution, Status
-from aira_jax.tasks import evaluation, fitting
+from aira_jax.tasks import evaluation, fitting, preparation
 
 ENDED_WELL = Execution(
     status=Status.OK, exit_code=0, signal=None, wall_s=1.0, cpu_s=1.0, peak_bytes=0, head="", tail="", cut_bytes=0,
@@ -50,7 +50,7 @@ def test_what_a_fit_wrote_is_kept_but_not_in_place_of_the_submission_or_of_the_r
 
 def test_no_fit_reaches_the_labels_of_another_evaluation(tmp_path, hostile):
     arguments = evaluation.parse([], submission="model.py", profiles=("paper",))
-    with fitting.private("labels-") as others, fitting.fitted(fit(tmp_path, hidden=[tmp_path / "raw"]), arguments):
+    with preparation.private("labels-") as others, fitting.fitted(fit(tmp_path, hidden=[tmp_path / "raw"]), arguments):
         hidden = hostile[0].hidden
         assert any(others.resolve().is_relative_to(path) for path in hidden)
         assert others.stat().st_mode & 0o077 == 0

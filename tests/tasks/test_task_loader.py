@@ -13,7 +13,7 @@ import toy_task
 
 from aira_jax.proxies import fidelity
 from aira_jax.tasks import loader, mounts, overview, schema
-from aira_jax.tasks.compose import on_mad
+from aira_jax.tasks.compose.proxies import Mad
 
 TWO = "NeuralArchitectureSearchMAD2PrimitivesAccuracy"
 THREE = "NeuralArchitectureSearchMAD3PrimitivesMbAccuracy"
@@ -28,7 +28,7 @@ def toy(tmp_path):
 def test_the_compose_tasks_on_mad(name):
     task = loader.load(name)
     assert name in loader.names()
-    assert (task.name, task.metric, task.lower_is_better) == (name, on_mad.METRIC, False)
+    assert (task.name, task.metric, task.lower_is_better) == (name, Mad.metric, False)
     assert (task.optimum, task.sota, task.worst) == (1.0, None, None)
     assert (task.artifact, task.cli, task.executes_candidate) == ("submission.csv", 2, False)
     assert task.canonical(task.starter)

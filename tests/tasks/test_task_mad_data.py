@@ -8,12 +8,11 @@ import pytest
 
 from aira_jax.proxies import fidelity, mad
 from aira_jax.proxies.result import ProxyResult, TaskScore, TaskStatus
-from aira_jax.tasks import preparation
-from aira_jax.tasks.compose import mad_data, on_mad
-from aira_jax.tasks.compose.space import PatternSpace
+from aira_jax.tasks import loader, preparation
+from aira_jax.tasks.compose import mad_data, preparing, scripts
 from aira_jax.tasks.evaluation import EvaluatorError, Split
 
-SPACE = PatternSpace(primitives=("A", "M"), example="5(2A-M)-A")
+FOLDER = loader.load("NeuralArchitectureSearchMAD2PrimitivesAccuracy").folder
 PRESET = fidelity.get("smoke")
 
 
@@ -184,7 +183,7 @@ def run(tmp_path, text, *flags):
     (tmp_path / "submission.csv").write_text(text)
     result = tmp_path / "result.json"
     argv = [f"--submission-file={tmp_path / 'submission.csv'}", f"--result-file={result}", *flags]
-    return on_mad.evaluate(SPACE, argv), json.loads(result.read_text())
+    return scripts.evaluate(FOLDER, argv), json.loads(result.read_text())
 
 
 def test_evaluate_trains_the_pattern_on_the_mounted_rows(tmp_path, data_dir, trained, capsys):
@@ -255,7 +254,7 @@ def test_data_for_another_profile_are_the_evaluators_fault(tmp_path, data_dir, t
 
 def test_an_agents_own_measurement_uses_the_validation_split(tmp_path, trained):
     mad_data.write_agent(tmp_path, profile="smoke", seed=12345, self_reported=True)
-    assert on_mad.train_and_score("8(A-M)", data_dir=tmp_path) == 0.375
+    assert scripts.mad_accuracy("8(A-M)", data_dir=tmp_path) == 0.375
     assert trained[0][0][1]["split"] == "validation"
 
 
@@ -265,8 +264,8 @@ def test_preparation_scripts_write_what_the_evaluator_reads(tmp_path, monkeypatc
     (tmp_path / "log").mkdir()
     (tmp_path / "log" / "submission.csv").write_text("architecture\n16A\n")
     common = [f"--global-shared-data-dir={tmp_path}", f"--agent-data-mount-dir={tmp_path / 'mount'}", "--profile=smoke"]
-    assert on_mad.prepare(common) == 0
-    assert on_mad.evaluate_prepare([*common, f"--agent-log-dir={tmp_path / 'log'}"]) == 0
+    assert preparing.prepare(FOLDER, common) == 0
+    assert preparing.evaluate_prepare(FOLDER, [*common, f"--agent-log-dir={tmp_path / 'log'}"]) == 0
     assert (tmp_path / "mount" / "submission.csv").exists()
     data = mad_data.read(tmp_path / "mount", profile="smoke", split=Split.TEST)
     assert data.seed == 99
@@ -283,10 +282,10 @@ def test_a_bad_hidden_seed_ends_every_script_with_its_message(tmp_path, monkeypa
     monkeypatch.setenv(preparation.HIDDEN_SEED, "s3cret")
     monkeypatch.chdir(tmp_path)
     common = [f"--global-shared-data-dir={tmp_path}", f"--agent-data-mount-dir={tmp_path}", "--profile=smoke"]
-    assert on_mad.prepare(common) == 2
-    assert on_mad.evaluate_prepare(common) == 2
+    assert preparing.prepare(FOLDER, common) == 2
+    assert preparing.evaluate_prepare(FOLDER, common) == 2
     (tmp_path / "submission.csv").write_text("architecture\n16A\n")
-    assert on_mad.evaluate(PatternSpace(("A", "M"), "16A"), ["--profile=smoke"]) == 1
+    assert scripts.evaluate(FOLDER, ["--profile=smoke"]) == 1
     assert capsys.readouterr().err.count("must be a natural number") == 3
 
 
@@ -295,4 +294,4 @@ def test_a_missing_directory_is_named(tmp_path, missing):
     folders = dict.fromkeys(("--global-shared-data-dir", "--agent-data-mount-dir", "--agent-log-dir"), tmp_path)
     folders[missing] = tmp_path / "nowhere"
     with pytest.raises(SystemExit, match=f"{missing}=.*nowhere is no directory"):
-        on_mad.prepare([f"{flag}={path}" for flag, path in folders.items()])
+        preparing.prepare(FOLDER, [f"{flag}={path}" for flag, path in folders.items()])

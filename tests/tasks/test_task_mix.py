@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 from pathlib import Path
 
 import fake_training
@@ -13,14 +14,15 @@ import yaml
 from aira_jax.proxies import mad, text_corpus
 from aira_jax.proxies.result import TaskScore
 from aira_jax.tasks import loader, sources
-from aira_jax.tasks.compose import guessing, on_mad, on_mix, on_text
-from aira_jax.tasks.compose.on_mix import Mix
-from aira_jax.tasks.compose.space import PatternSpace
+from aira_jax.tasks.compose import guessing, preparing, proxies, scripts
+from aira_jax.tasks.compose.proxies import Mix
 from aira_jax.tasks.evaluation import EvaluatorError, Split
 
 NAME = "NeuralArchitectureSearchMix2PrimitivesRelativeError"
 FOLDER = loader.FOLDER / NAME
-SPACE = PatternSpace(primitives=("A", "M"), example="5(2A-M)-A")
+MAD, DCLM = (
+    loader.load(f"NeuralArchitectureSearch{name}").folder for name in ("MAD2PrimitivesAccuracy", "DCLM2PrimitivesLoss")
+)
 PROXIES = ("mad", "babistories", "dclm")
 
 
@@ -74,10 +76,10 @@ def test_weights_without_sense_are_refused(weights, message):
 
 def test_the_task_weighs_all_proxies_alike_and_reads_their_corpora():
     task = loader.load(NAME)
-    assert Mix.of(FOLDER) == Mix(dict.fromkeys(PROXIES, 1))
-    assert (task.metric, task.lower_is_better, task.optimum) == (on_mix.METRIC, True, 0.0)
+    assert proxies.of(FOLDER) == Mix(dict.fromkeys(PROXIES, 1))
+    assert (task.metric, task.lower_is_better, task.optimum) == (Mix.metric, True, 0.0)
     assert set(task.corpus.split("+")) == set(PROXIES[1:])
-    assert tuple(task.profiles) == on_mix.PROFILES
+    assert tuple(task.profiles) == Mix.profiles
 
 
 def test_several_corpora_are_one_source(monkeypatch, tmp_path):
@@ -102,10 +104,10 @@ def mounts(tmp_path_factory):
     common = [f"--global-shared-data-dir={root}", "--profile=smoke"]
     for name in ("agent", *Split):
         (root / name).mkdir()
-    assert on_mix.prepare(FOLDER, [*common, f"--agent-data-mount-dir={root / 'agent'}"]) == 0
+    assert preparing.prepare(FOLDER, [*common, f"--agent-data-mount-dir={root / 'agent'}"]) == 0
     for split in Split:
         flags = [*common, f"--agent-data-mount-dir={root / split}", f"--split={split}"]
-        assert on_mix.evaluate_prepare(FOLDER, flags) == 0
+        assert preparing.evaluate_prepare(FOLDER, flags) == 0
     return root
 
 
@@ -123,7 +125,7 @@ def evaluate(mounts, tmp_path, monkeypatch):
                 os.symlink(child, data / child.name)
         result = tmp_path / "result.json"
         common = [f"--submission-file={tmp_path / 'submission.csv'}", "--profile=smoke", f"--data-dir={data}"]
-        code = on_mix.evaluate(SPACE, folder, [*common, f"--split={split}", f"--result-file={result}", *flags])
+        code = scripts.evaluate(folder, [*common, f"--split={split}", f"--result-file={result}", *flags])
         return code, json.loads(result.read_text())
 
     return call
@@ -157,6 +159,7 @@ def test_the_value_is_the_weighted_mean_and_names_its_parts(evaluate, monkeypatc
     metadata = yaml.safe_load((FOLDER / "metadata.yaml").read_text())
     metadata["aira_jax"]["mix"] = {"mad": 3, "dclm": 1}
     (folder / "metadata.yaml").write_text(yaml.safe_dump(metadata))
+    shutil.copy(FOLDER / "space.py", folder)
     code, result = evaluate(Split.TEST, folder)
     extra = result["extra"]
     assert code == 0
@@ -170,13 +173,13 @@ def test_the_value_is_the_weighted_mean_and_names_its_parts(evaluate, monkeypatc
 
 def test_what_was_scored_on_one_proxy_is_not_trained_again(evaluate, monkeypatch):
     trained = fake_training.install(monkeypatch)
-    on_mad.evaluate(SPACE, _alone(evaluate, "mad"))
+    scripts.evaluate(MAD, _alone(evaluate, "mad"))
     assert {task for task, _ in trained} == set(mad.TASKS)
     trained.clear()
     assert evaluate(Split.TEST)[0] == 0
     assert [task for task, _ in trained] == ["babistories", "dclm"]
     trained.clear()
-    on_text.evaluate(SPACE, "dclm", _alone(evaluate, "dclm"))
+    scripts.evaluate(DCLM, _alone(evaluate, "dclm"))
     assert evaluate(Split.TEST)[1]["extra"]["proxy"]["cached"]
     assert trained == []
 
@@ -206,9 +209,9 @@ def test_an_agent_measures_itself_where_it_has_the_labels(mounts, tmp_path, monk
     fake_training.install(monkeypatch)
     (tmp_path / "own").mkdir()
     flags = [f"--global-shared-data-dir={tmp_path}", f"--agent-data-mount-dir={tmp_path / 'own'}", "--profile=smoke"]
-    assert on_mix.prepare(FOLDER, [*flags, "--self-reported"]) == 0
-    weights = Mix.of(FOLDER).weights
-    value = on_mix.train_and_score("8(A-M)", weights=weights, data_dir=tmp_path / "own", cache_dir=tmp_path / "c")
+    assert preparing.prepare(FOLDER, [*flags, "--self-reported"]) == 0
+    weights = proxies.of(FOLDER).weights
+    value = scripts.mix_error("8(A-M)", weights=weights, data_dir=tmp_path / "own", cache_dir=tmp_path / "c")
     assert 0 < value < 2
     with pytest.raises(EvaluatorError, match="fitness=self_reported"):
-        on_mix.train_and_score("8(A-M)", weights=weights, data_dir=mounts / "agent", cache_dir=tmp_path / "c")
+        scripts.mix_error("8(A-M)", weights=weights, data_dir=mounts / "agent", cache_dir=tmp_path / "c")

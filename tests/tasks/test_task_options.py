@@ -16,7 +16,7 @@ from aira_jax.patterns import options as layer_options
 from aira_jax.patterns.options import MAX_KINDS, OptionPattern
 from aira_jax.proxies import evaluator
 from aira_jax.tasks import loader, mounts
-from aira_jax.tasks.compose import on_mad
+from aira_jax.tasks.compose import scripts
 from aira_jax.tasks.compose.options import OptionSpace
 from aira_jax.tasks.evaluation import SubmissionError
 
@@ -126,7 +126,8 @@ def test_a_result_tells_the_parameters_of_the_layers_and_how_many_are_allowed(tm
     monkeypatch.setenv("AIRA_JAX_CACHE", str(tmp_path))
     (tmp_path / "submission.csv").write_text("architecture\n8(A[kv=2;norm=rms]-M)\n")
     flags = [f"--submission-file={tmp_path / 'submission.csv'}", f"--data-dir={tmp_path / 'absent'}", "--profile=smoke"]
-    assert on_mad.evaluate(TWO, [*flags, f"--result-file={tmp_path / 'result.json'}"]) == 0
+    folder = loader.load("NeuralArchitectureSearchMAD2PrimitivesOptionsAccuracy").folder
+    assert scripts.evaluate(folder, [*flags, f"--result-file={tmp_path / 'result.json'}"]) == 0
     extra = json.loads((tmp_path / "result.json").read_text())["extra"]
     allowed = 8 * (66_048 + 131_072 + 2 * 256)
     assert extra["layer_parameters_allowed"] == allowed

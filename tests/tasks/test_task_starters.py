@@ -8,13 +8,14 @@ import pytest
 
 from aira_jax.proxies import text_corpus
 from aira_jax.tasks import loader
-from aira_jax.tasks.aggregation import ledger_source, scripts
-from aira_jax.tasks.compose import on_mad, on_mix
+from aira_jax.tasks.aggregation import ledger_source
+from aira_jax.tasks.aggregation import preparing as aggregating
+from aira_jax.tasks.compose import preparing
 
 PREPARE = {
-    "ArchitectureAggregationMAD2PrimitivesAccuracy": scripts.prepare,
-    "NeuralArchitectureSearchMix2PrimitivesRelativeError": on_mix.prepare,
-    "NeuralArchitectureSearchMAD2PrimitivesOptionsAccuracy": lambda folder, flags: on_mad.prepare(flags),
+    "ArchitectureAggregationMAD2PrimitivesAccuracy": aggregating.prepare,
+    "NeuralArchitectureSearchMix2PrimitivesRelativeError": preparing.prepare,
+    "NeuralArchitectureSearchMAD2PrimitivesOptionsAccuracy": preparing.prepare,
 }
 
 

@@ -11,7 +11,8 @@ import pytest
 from aira_jax.proxies import text_corpus, text_fidelity
 from aira_jax.proxies.result import ProxyResult, TaskScore, TaskStatus
 from aira_jax.tasks import loader, mounts, overview, preparation
-from aira_jax.tasks.compose import on_text, text_data
+from aira_jax.tasks.compose import preparing, scripts, text_data
+from aira_jax.tasks.compose.proxies import Text
 from aira_jax.tasks.compose.space import WIDTH_SCALING, PatternSpace
 from aira_jax.tasks.evaluation import EvaluatorError, Split
 
@@ -73,7 +74,7 @@ def stories(path, count=200):
 @pytest.mark.parametrize("kind", NAMES)
 def test_the_task_folders_say_what_they_are(kind):
     task = loader.load(NAMES[kind])
-    assert (task.metric, task.lower_is_better, task.corpus) == (on_text.METRIC, True, kind)
+    assert (task.metric, task.lower_is_better, task.corpus) == (Text.metric, True, kind)
     assert (task.sota, task.worst, task.cli, task.executes_candidate) == (None, None, 2, False)
     assert task.limits["score_s"] == 60 * 3600
     assert task.space.SPACE.primitives == ("A", "M")
@@ -84,7 +85,7 @@ def test_the_task_folders_say_what_they_are(kind):
 @pytest.mark.parametrize("kind", NAMES)
 def test_profiles_tell_what_the_presets_are(kind):
     profiles = loader.load(NAMES[kind]).profiles
-    assert tuple(profiles) == on_text.PROFILES
+    assert tuple(profiles) == Text.profiles
     for name, told in profiles.items():
         preset = text_fidelity.get(kind, name)
         assert told == {
@@ -126,15 +127,16 @@ def test_no_file_of_the_agent_holds_the_data_seed(tmp_path):
 @pytest.mark.parametrize("split", Split)
 def test_the_evaluator_gets_all_windows_back_in_their_order(data_dir, split):
     data = text_data.read(data_dir(split), profile="smoke", split=split)
+    dataset = data.datasets["babistories"]
     full, _ = text_data.make("babistories", "smoke", 12345, BUILTIN)
-    assert (data.seed, data.dataset.vocab, data.dataset.corpus) == (12345, full.vocab, full.corpus)
-    np.testing.assert_array_equal(data.dataset.lengths, full.lengths)
+    assert (data.seed, dataset.vocab, dataset.corpus) == (12345, full.vocab, full.corpus)
+    np.testing.assert_array_equal(dataset.lengths, full.lengths)
     for part in ("x", "y", "probe"):
-        np.testing.assert_array_equal(getattr(data.dataset.train, part), getattr(full.train, part))
+        np.testing.assert_array_equal(getattr(dataset.train, part), getattr(full.train, part))
         if split is Split.TEST:
-            np.testing.assert_array_equal(getattr(data.dataset.test, part), getattr(full.test, part))
+            np.testing.assert_array_equal(getattr(dataset.test, part), getattr(full.test, part))
     if split is Split.VALIDATION:
-        assert not len(data.dataset.test)
+        assert not len(dataset.test)
 
 
 def test_an_agent_that_measures_itself_gets_the_validation_windows_only(tmp_path, data_dir):
@@ -143,7 +145,7 @@ def test_an_agent_that_measures_itself_gets_the_validation_windows_only(tmp_path
     full, _ = text_data.make("babistories", "smoke", 12345, BUILTIN)
     assert profile == "smoke"
     assert data.seed != 12345
-    np.testing.assert_array_equal(data.dataset.train.y, full.train.y)
+    np.testing.assert_array_equal(data.datasets["babistories"].train.y, full.train.y)
     assert not (tmp_path / "own" / "test" / "windows.npz").exists()
     with pytest.raises(EvaluatorError, match="fitness=self_reported"):
         text_data.read_self_reported(data_dir())
@@ -235,7 +237,7 @@ def test_a_short_corpus_is_used_where_the_environment_says_so(tmp_path, monkeypa
     monkeypatch.setenv("AIRA_JAX_ALLOW_SHORT", "1")
     (tmp_path / "mount").mkdir()
     common = [f"--global-shared-data-dir={tmp_path}", f"--agent-data-mount-dir={tmp_path / 'mount'}", "--profile=cpu-s"]
-    assert on_text.prepare("dclm", common) == 0
+    assert preparing.prepare(loader.load("NeuralArchitectureSearchDCLM2PrimitivesLoss").folder, common) == 0
     assert "corpus: builtin" in capsys.readouterr().err
     corpus = json.loads((tmp_path / "mount" / "train" / "manifest.json").read_text())["corpus"]
     assert corpus["short"]
@@ -284,7 +286,8 @@ def run(tmp_path, text, *flags):
     (tmp_path / "submission.csv").write_text(text)
     result = tmp_path / "result.json"
     argv = [f"--submission-file={tmp_path / 'submission.csv'}", f"--result-file={result}", "--profile=smoke", *flags]
-    return on_text.evaluate(SPACE, "babistories", argv), json.loads(result.read_text())
+    folder = loader.load("NeuralArchitectureSearchBabiStories2PrimitivesLoss").folder
+    return scripts.evaluate(folder, argv), json.loads(result.read_text())
 
 
 def test_evaluate_trains_on_the_mounted_windows_and_prints_the_loss(tmp_path, data_dir, trained, capsys):
@@ -352,7 +355,7 @@ def test_training_and_scoring_are_one_stage_and_a_missing_corpus_is_the_evaluato
 
 def test_an_agents_own_measurement_uses_the_validation_split(tmp_path, trained):
     text_data.write_agent(tmp_path, "babistories", self_reported=True, **MADE)
-    assert on_text.train_and_score("8(A-M)", data_dir=tmp_path) == 1.25
+    assert scripts.text_loss("8(A-M)", data_dir=tmp_path) == 1.25
     arguments = trained[0][0][1]
     assert arguments["split"] == "validation"
     assert len(arguments["datasets"]["babistories"].train) == 64

@@ -2,7 +2,7 @@
 
 import sys
 
-from aira_jax.tasks.aggregation import scripts
+from aira_jax.tasks.aggregation import preparing
 
 if __name__ == "__main__":
-    sys.exit(scripts.evaluate_prepare())
+    sys.exit(preparing.evaluate_prepare())

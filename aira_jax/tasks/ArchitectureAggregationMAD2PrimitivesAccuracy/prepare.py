@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from aira_jax.tasks.aggregation import scripts
+from aira_jax.tasks.aggregation import preparing
 
 if __name__ == "__main__":
-    sys.exit(scripts.prepare(Path(__file__).parent))
+    sys.exit(preparing.prepare(Path(__file__).parent))

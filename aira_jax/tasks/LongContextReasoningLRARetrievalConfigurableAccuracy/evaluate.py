@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from aira_jax.tasks.lra import scripts
+from aira_jax.tasks.lra import preparing, scripts
 
 if __name__ == "__main__":
-    sys.exit(scripts.evaluate(scripts.Task("retrieval", Path(__file__).parent, configurable=True)))
+    sys.exit(scripts.evaluate(preparing.Task.of(Path(__file__).parent)))

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from aira_jax.tasks.lra import scripts
+from aira_jax.tasks.lra import preparing
 
 if __name__ == "__main__":
-    sys.exit(scripts.evaluate_prepare(scripts.Task("recall", Path(__file__).parent)))
+    sys.exit(preparing.evaluate_prepare(preparing.Task.of(Path(__file__).parent)))

@@ -1,10 +1,9 @@
-"""Trains the pattern of submission.csv on BabiStories and prints its loss: see --help."""
+"""Trains the pattern of submission.csv from scratch and prints its score: see --help."""
 
 import sys
+from pathlib import Path
 
-from space import SPACE
-
-from aira_jax.tasks.compose import on_text
+from aira_jax.tasks.compose import scripts
 
 if __name__ == "__main__":
-    sys.exit(on_text.evaluate(SPACE, "babistories"))
+    sys.exit(scripts.evaluate(Path(__file__).parent))

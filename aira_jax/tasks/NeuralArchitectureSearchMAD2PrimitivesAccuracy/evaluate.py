@@ -1,10 +1,9 @@
-"""Trains the pattern of submission.csv on MAD and prints its accuracy: see --help."""
+"""Trains the pattern of submission.csv from scratch and prints its score: see --help."""
 
 import sys
+from pathlib import Path
 
-from space import SPACE
-
-from aira_jax.tasks.compose import on_mad
+from aira_jax.tasks.compose import scripts
 
 if __name__ == "__main__":
-    sys.exit(on_mad.evaluate(SPACE))
+    sys.exit(scripts.evaluate(Path(__file__).parent))

@@ -1,8 +1,9 @@
-"""Writes the rows that the agent may see: --global-shared-data-dir, --agent-data-mount-dir, --profile."""
+"""Writes what the agent may see: --global-shared-data-dir, --agent-data-mount-dir, --profile."""
 
 import sys
+from pathlib import Path
 
-from aira_jax.tasks.compose import on_mad
+from aira_jax.tasks.compose import preparing
 
 if __name__ == "__main__":
-    sys.exit(on_mad.prepare())
+    sys.exit(preparing.prepare(Path(__file__).parent))

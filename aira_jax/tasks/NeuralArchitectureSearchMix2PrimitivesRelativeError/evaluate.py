@@ -1,11 +1,9 @@
-"""Trains the pattern of submission.csv on every proxy and prints its relative error: see --help."""
+"""Trains the pattern of submission.csv from scratch and prints its score: see --help."""
 
 import sys
 from pathlib import Path
 
-from space import SPACE
-
-from aira_jax.tasks.compose import on_mix
+from aira_jax.tasks.compose import scripts
 
 if __name__ == "__main__":
-    sys.exit(on_mix.evaluate(SPACE, Path(__file__).parent))
+    sys.exit(scripts.evaluate(Path(__file__).parent))

@@ -1,9 +1,9 @@
-"""Writes the labels of every proxy that only the evaluator may see: the flags of prepare.py, and --split."""
+"""Writes the labels that only the evaluator may see: the flags of prepare.py, and --split."""
 
 import sys
 from pathlib import Path
 
-from aira_jax.tasks.compose import on_mix
+from aira_jax.tasks.compose import preparing
 
 if __name__ == "__main__":
-    sys.exit(on_mix.evaluate_prepare(Path(__file__).parent))
+    sys.exit(preparing.evaluate_prepare(Path(__file__).parent))

@@ -1,9 +1,9 @@
-"""Writes what the agent may see of every proxy: --global-shared-data-dir, --agent-data-mount-dir, --profile."""
+"""Writes what the agent may see: --global-shared-data-dir, --agent-data-mount-dir, --profile."""
 
 import sys
 from pathlib import Path
 
-from aira_jax.tasks.compose import on_mix
+from aira_jax.tasks.compose import preparing
 
 if __name__ == "__main__":
-    sys.exit(on_mix.prepare(Path(__file__).parent))
+    sys.exit(preparing.prepare(Path(__file__).parent))

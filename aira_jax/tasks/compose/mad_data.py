@@ -9,7 +9,6 @@
 Every folder has one .npz file per MAD task. Where a task has several data sets, `part` names the folder of MAD in each.
 """
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,11 @@ import numpy as np
 from aira_jax.core.files import write_json
 from aira_jax.proxies import fidelity, mad
 from aira_jax.tasks import manifests
+from aira_jax.tasks.compose.proxies import Data
 from aira_jax.tasks.evaluation import EvaluatorError, Split
 from aira_jax.tasks.manifests import LABELS, MANIFEST
 
 FORMAT = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """What an evaluation needs. `seed` identifies the rows in cache keys."""
-
-    datasets: Mapping[str, mad.Dataset]
-    seed: int
 
 
 def make(profile: str, seed: int) -> dict[str, mad.Dataset]:

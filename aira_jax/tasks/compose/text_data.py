@@ -25,19 +25,12 @@ from aira_jax.proxies.corpora.windows import Manifest, Short, TextDataset
 from aira_jax.proxies.mad import Rows
 from aira_jax.proxies.text_corpus import Choice
 from aira_jax.tasks import manifests
+from aira_jax.tasks.compose.proxies import Data
 from aira_jax.tasks.evaluation import EvaluatorError, Split
 from aira_jax.tasks.manifests import LABELS, MANIFEST
 
 FORMAT = 1
 WINDOWS, DOCUMENTS = "windows.npz", "documents.json"
-
-
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """What an evaluation needs. `seed` decided the order of the documents."""
-
-    dataset: TextDataset
-    seed: int
 
 
 def make(kind: str, profile: str, seed: int, choice: Choice) -> tuple[TextDataset, Manifest]:
@@ -87,7 +80,7 @@ def read(data_dir: Path, *, profile: str, split: Split, part: str = "") -> Data:
     labels = _load(folder)
     held, test = (_rows(labels, f"{name}_") for name in ("validation", "test"))
     corpus = {**manifest["corpus"], "seed": seed}
-    return Data(_dataset(data_dir / "train" / part, corpus, held, test), seed)
+    return Data({corpus["proxy"]: _dataset(data_dir / "train" / part, corpus, held, test)}, seed)
 
 
 def read_self_reported(data_dir: Path, part: str = "") -> tuple[Data, str]:
@@ -104,7 +97,12 @@ def read_self_reported(data_dir: Path, part: str = "") -> tuple[Data, str]:
         )
     corpus = manifest["corpus"]
     data = _dataset(data_dir / "train" / part, corpus, _rows(_load(validation)), None)
-    return Data(data, int(corpus["streams"]["train"][:15], 16)), manifest["profile"]
+    return Data({corpus["proxy"]: data}, int(corpus["streams"]["train"][:15], 16)), manifest["profile"]
+
+
+def kind(data_dir: Path) -> str:
+    """The proxy that the prepared windows are of. Raises EvaluatorError if there are none."""
+    return manifests.read(data_dir / "train", format=FORMAT)["corpus"]["proxy"]
 
 
 def _dataset(train_dir: Path, corpus: dict[str, Any], held: Rows | None, test: Rows | None) -> TextDataset:

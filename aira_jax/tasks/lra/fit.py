@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from aira_jax.core.failures import Failure
 from aira_jax.core.files import write_json
 from aira_jax.tasks.evaluation import Arguments, CandidateError, EvaluatorError, Score
-from aira_jax.tasks.lra.submission import MODEL, Candidate, Task, check, told
+from aira_jax.tasks.lra.preparing import MODEL, Task
+from aira_jax.tasks.lra.submission import Candidate, check, told
 from lra.failures import CandidateFault
 
 if TYPE_CHECKING:

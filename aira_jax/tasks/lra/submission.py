@@ -9,34 +9,14 @@ from typing import Any
 
 from aira_jax.core.failures import Failure
 from aira_jax.tasks.evaluation import SubmissionError
-from aira_jax.tasks.lra import raw_data
+from aira_jax.tasks.lra.preparing import MODEL, Task
 from lra import contract
 from lra import globals as lra_globals
-from lra import settings as lra_settings
 from lra.failures import CandidateFault
 from lra.settings import Settings
 
-MODEL = "model.py"
 COLUMN = "file"
-CORPORA = {task: kind for kind, task in raw_data.TASKS.items()}
 _MAX_BYTES = 2**20
-
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """Which task of `lra` a folder (that of evaluate.py) poses, and whether its candidates choose the settings."""
-
-    name: str
-    folder: Path
-    configurable: bool = False
-
-    @property
-    def profiles(self) -> tuple[str, ...]:
-        return tuple(profile for task, profile in lra_settings.PROFILES if task == self.name)
-
-    def source(self, raw: Path | None = None) -> raw_data.Choice | None:
-        """The raw data of the task, None where its rows are generated."""
-        return raw_data.choose(CORPORA[self.name], raw) if self.name in CORPORA else None
 
 
 @dataclasses.dataclass(frozen=True)
