@@ -1,7 +1,8 @@
 """Self-test of a task folder: its metadata, the command lines of its scripts, its data, and what evaluate.py answers.
 
-Beside the AIRS-Bench files a folder may hold `broken/`: submissions that must be refused, one file (or folder) each,
-and `failing/`: valid ones that fail while they train. A name that begins with a class of failure expects it.
+Examples of failure lie in the folder itself or in one beside it: `broken/` holds submissions that must be refused, one
+file (or folder) each, and `failing/` valid ones that fail while they train. A name that begins with a class of failure
+expects it.
 """
 
 import contextlib
@@ -59,15 +60,18 @@ class _Broken(Exception):
     """A claim does not hold."""
 
 
-def check(folder: Path, *, train: bool = True) -> Iterator[Finding]:
-    """Examines a task folder, claim by claim. `train` false leaves out all that trains a candidate."""
+def check(folder: Path, *, train: bool = True, examples: Path | None = None) -> Iterator[Finding]:
+    """Examines a task folder, claim by claim. `train` false leaves out all that trains a candidate.
+
+    `examples` is where broken/ and failing/ lie; None: in the folder itself.
+    """
     try:
         task = loader.load_folder(folder)
     except ValueError as error:
         yield Finding("metadata.yaml and the files that it names are in order", str(error), 0.0)
         return
     with tempfile.TemporaryDirectory(prefix="task-check-") as scratch:
-        bench = _Bench(task, Path(scratch))
+        bench = _Bench(task, Path(scratch), examples or folder)
         claims: list[Callable[[], None]] = [
             bench.metadata_is_in_order,
             bench.description_has_all_headings,
@@ -123,8 +127,8 @@ class _Run:
 
 
 class _Bench:
-    def __init__(self, task: Task, scratch: Path):
-        self.task, self.scratch = task, scratch
+    def __init__(self, task: Task, scratch: Path, examples: Path):
+        self.task, self.scratch, self.examples = task, scratch, examples
 
     def metadata_is_in_order(self) -> None:
         if PROFILE not in self.task.profiles:
@@ -182,7 +186,7 @@ class _Bench:
             run.must_end_with(Exit.SCORED, path.name)
 
     def bad_submissions_end_with_exit_2_and_no_score(self) -> None:
-        broken = sorted((self.task.folder / "broken").glob("*"))
+        broken = sorted((self.examples / "broken").glob("*"))
         cases = {path.name: _candidate(path, self.task.artifact) for path in broken}
         cases |= {"an absent file": {}, "an empty file": {self.task.artifact: ""}}
         for name, files in cases.items():
@@ -208,7 +212,7 @@ class _Bench:
             self._evaluate(files, ["--stage=check"]).must_end_with(Exit.SCORED, "a candidate of space.py")
 
     def failing_candidates_end_with_exit_3_and_their_class(self) -> None:
-        for path in sorted((self.task.folder / "failing").glob("*")):
+        for path in sorted((self.examples / "failing").glob("*")):
             run = self._evaluate(_candidate(path, self.task.artifact), [], split=Split.VALIDATION)
             run.must_end_with(Exit.FAILED, path.name)
             run.must_hold_no_score(path.name)

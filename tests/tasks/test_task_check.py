@@ -14,8 +14,12 @@ from aira_jax.tasks import check, loader, mounts
 REPOSITORY = Path(__file__).parents[2]
 
 
-def faults(folder, *, train=True):
-    return {finding.claim: finding.problem for finding in check.check(folder, train=train) if not finding.holds}
+EXAMPLES = Path(__file__).parent / "examples"
+
+
+def faults(name, *, train=True):
+    found = check.check(loader.load(name).folder, train=train, examples=EXAMPLES / name)
+    return {finding.claim: finding.problem for finding in found if not finding.holds}
 
 
 def first_fault(folder, *, train=True):
@@ -40,13 +44,18 @@ def alike(name):
     "name", [pytest.param(name, marks=pytest.mark.slow) if alike(name) else name for name in loader.names()]
 )
 def test_shipped_tasks_have_no_fault_apart_from_training(name):
-    assert faults(loader.load(name).folder, train=False) == {}
+    assert faults(name, train=False) == {}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in loader.names() if not alike(name)])
 def test_shipped_tasks_train_their_starter(name):
-    assert faults(loader.load(name).folder) == {}
+    assert faults(name) == {}
+
+
+def test_every_shipped_task_has_examples_and_carries_none():
+    assert {path.name for path in EXAMPLES.iterdir()} == set(loader.names())
+    assert not [path for path in loader.FOLDER.glob("*/*") if path.name in ("broken", "failing")]
 
 
 MAKING_THE_DIRECTORY = """
