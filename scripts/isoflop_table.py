@@ -25,7 +25,6 @@ _PATTERN = flags.DEFINE_multi_string("pattern", [], "A pattern to print instead 
 _ROUNDING = flags.DEFINE_string("rounding", None, "nearest, floor or ceil; as in the paper if left out.")
 
 
-
 def main(argv):
     del argv
     space = dims.read_space(_SPACE.value)

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from aira_jax.core.failures import OF_THE_PROGRAM
-from aira_jax.tasks import loader, mounts
-from aira_jax.tasks.evaluation import RESULT_BLOCK, Exit, Split
+from aira_jax.tasks import client, loader, mounts
+from aira_jax.tasks.evaluation import Exit, Split
 from aira_jax.tasks.task import Task
 
 HEADINGS = (
@@ -117,7 +117,7 @@ class _Run:
             raise _Broken(f"{what}: exit code {self.code}, expected {int(code)}\n{self.stderr.strip()[-1500:]}")
 
     def must_hold_no_score(self, what: str) -> None:
-        if RESULT_BLOCK.search(self.stdout) or (self.result or {}).get("value") is not None:
+        if client.RESULT_BLOCK.search(self.stdout) or (self.result or {}).get("value") is not None:
             raise _Broken(f"{what}: a score was given")
 
     def must_have_class(self, failure: str, what: str) -> None:
@@ -233,7 +233,7 @@ class _Bench:
     def _score(self, split: Split) -> None:
         run = self._evaluate(self.task.starter, [], split=split)
         run.must_end_with(Exit.SCORED, f"the starter on {split}")
-        blocks = RESULT_BLOCK.findall(run.stdout)
+        blocks = client.RESULT_BLOCK.findall(run.stdout)
         if len(blocks) != 1:
             raise _Broken(f"{len(blocks)} result blocks on stdout, expected one")
         block = json.loads(blocks[0])
@@ -252,11 +252,14 @@ class _Bench:
     def _evaluate(self, files, flags: Sequence[str], *, split: Split | None = None, python: Sequence[str] = ()) -> _Run:
         """Runs evaluate.py in a fresh work directory; `split` None leaves ./data out."""
         with self._workdir(files, split) as workdir:
-            common = [f"--submission-file={self.task.artifact}", f"--profile={PROFILE}", "--result-file=result.json"]
+            common = [
+                f"--submission-file={self.task.artifact}",
+                f"--profile={PROFILE}",
+                f"--result-file={client.RESULT_FILE}",
+            ]
             wanted = [] if split is None else [f"--split={split}"]
             done = self._python("evaluate.py", [*common, *wanted, *flags], cwd=workdir, python=python)
-            result = workdir / "result.json"
-            content = json.loads(result.read_text(encoding="utf-8")) if result.exists() else None
+            content = client.read_result(workdir / client.RESULT_FILE)
         return _Run(done.returncode, done.stdout, done.stderr, content)
 
     @contextlib.contextmanager

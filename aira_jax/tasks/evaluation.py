@@ -10,7 +10,6 @@ import enum
 import json
 import math
 import os
-import re
 import sys
 import threading
 import time
@@ -22,9 +21,6 @@ from aira_jax.core.failures import Failure
 from aira_jax.core.files import write_json
 
 MARKER = "--- EVALUATION RESULT ---"
-RESULT_BYTES = 4 * 2**20
-RESULT_DEPTH = 32  # a program may nest its result deeper than our functions can follow
-RESULT_BLOCK = re.compile(rf"{MARKER}\s*(\{{[\s\S]*?\}})")
 
 
 class Split(enum.StrEnum):
@@ -246,30 +242,3 @@ class Report:
             "extra": score.extra,
         }
         write_json(path, content)
-
-
-def read_result(path: Path) -> dict[str, Any] | None:
-    """The result object, None when there is no readable one. A program that nobody trusts may have written it."""
-    try:
-        if path.is_symlink() or path.stat().st_size > RESULT_BYTES:
-            return None
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) and _is_flatter_than(value, RESULT_DEPTH) else None
-
-
-def _is_flatter_than(value: Any, depth: int) -> bool:
-    """Whether fewer than `depth` JSON containers lie within each other; the recursion ends there."""
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return depth > 0 and all(_is_flatter_than(item, depth - 1) for item in items if isinstance(item, dict | list))
-
-
-def printed_value(output: str, metric: str) -> float | None:
-    """The metric in the last result block of what an evaluator printed, None without a finite one."""
-    blocks = RESULT_BLOCK.findall(output)
-    try:
-        value = json.loads(blocks[-1])[metric]
-        return float(value) if math.isfinite(value) else None
-    except (IndexError, KeyError, TypeError, ValueError, OverflowError):
-        return None

@@ -13,12 +13,9 @@ from aira_jax import sandbox
 from aira_jax.core.failures import OF_THE_PROGRAM, Failure
 from aira_jax.sandbox.base import GIB, Execution, Job, Limits, Mount, Status
 from aira_jax.sandbox.failures import Program, classify
-from aira_jax.tasks import evaluation, preparation
+from aira_jax.tasks import client, evaluation, preparation
 from aira_jax.tasks.evaluation import Arguments, CandidateError, EvaluatorError
 from aira_jax.tasks.mounts import PACKAGE_ROOT
-
-PRODUCT = "predictions"  # in the work directory of a fit: what the score reads
-RESULT = "result.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,10 +46,10 @@ def fitted(fit: Fit, arguments: Arguments) -> Iterator[Path]:
             execution = _run(_job(fit, arguments, workdir))
         except (OSError, ValueError) as error:
             raise EvaluatorError(f"the sandbox could not be set up: {error}") from error
-        product = workdir / PRODUCT
+        product = workdir / client.PREDICTIONS
         if arguments.workdir != Path() and product.is_dir():
             _keep(product, arguments)
-        _blame(execution, evaluation.read_result(workdir / RESULT), fit, product)
+        _blame(execution, client.read_result(workdir / client.RESULT_FILE), fit, product)
         yield product
 
 
@@ -68,18 +65,17 @@ def _keep(product: Path, arguments: Arguments) -> None:
 
 
 def _job(fit: Fit, arguments: Arguments, workdir: Path) -> Job:
-    flags = {
-        "submission-file": fit.artifact,
-        "split": arguments.split,
-        "stage": evaluation.Stage.FIT,
-        "workdir": PRODUCT,
-        "seed": arguments.seed,
-        "profile": arguments.profile,
-        "time-limit-s": f"{fit.limit_s:g}",
-        "result-file": RESULT,
-    }
+    call = client.Call(
+        fit.script,
+        fit.artifact,
+        arguments.profile,
+        arguments.split,
+        evaluation.Stage.FIT,
+        seed=arguments.seed,
+        limit_s=fit.limit_s,
+    )
     return Job(
-        argv=(sys.executable, str(fit.script), *(f"--{name}={value}" for name, value in flags.items())),
+        argv=call.argv,
         workdir=workdir,
         limits=Limits(wall_s=fit.limit_s + 5, memory_bytes=int(fit.memory_gb * GIB)),
         files=fit.files,
@@ -113,8 +109,7 @@ def _blame(execution: Execution, result: Mapping[str, Any] | None, fit: Fit, pro
     failure = classify(execution, result, files=fit.files, program=Program.FIT, artifact_missing=missing)
     if failure is None:
         return
-    told = (result or {}).get("message")
-    message = told if told and isinstance(told, str) else _last_words(execution)
+    message = client.message(result) or _last_words(execution)
     if failure is Failure.INFRA:
         raise EvaluatorError(f"the fit was lost: {message}")
     known = failure if failure in OF_THE_PROGRAM else Failure.EXIT

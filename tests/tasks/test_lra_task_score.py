@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from aira_jax.tasks import evaluation, loader, mounts
+from aira_jax.tasks import client, loader, mounts
 from aira_jax.tasks.evaluation import Split
 from aira_jax.tasks.lra import preparing, scripts, task_data
 from lra.data import listops
@@ -66,7 +66,7 @@ def test_the_value_is_the_share_of_right_rows_and_the_only_number_printed(prepar
     np.save(product / "predictions.npy", answers(prepared, right))
     code, result = score(prepared, product)
     assert (code, result["value"], result["failure_class"]) == (0, right / ROWS, None)
-    (block,) = evaluation.RESULT_BLOCK.findall(capsys.readouterr().out)
+    (block,) = client.RESULT_BLOCK.findall(capsys.readouterr().out)
     assert json.loads(block) == {"Accuracy": right / ROWS}
 
 

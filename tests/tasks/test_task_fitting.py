@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from aira_jax.sandbox.base import Execution, Status
-from aira_jax.tasks import evaluation, fitting, preparation
+from aira_jax.tasks import client, evaluation, fitting, preparation
 
 ENDED_WELL = Execution(
     status=Status.OK, exit_code=0, signal=None, wall_s=1.0, cpu_s=1.0, peak_bytes=0, head="", tail="", cut_bytes=0,
@@ -20,7 +20,7 @@ def hostile(monkeypatch):
 
     def run(job):
         jobs.append(job)
-        product = Path(job.workdir) / fitting.PRODUCT
+        product = Path(job.workdir) / client.PREDICTIONS
         (product / "report.json").mkdir(parents=True)
         (product / "run").mkdir()
         for name in ("model.py", "answers", "run/model.py"):

@@ -11,12 +11,14 @@ from pathlib import Path
 from aira_jax.core.failures import Failure
 from aira_jax.sandbox.base import Mount
 from aira_jax.sandbox.failures import Program
-from aira_jax.search.engine.executions import PREDICTIONS, RESULT_FILE, Executor, Phase, Slot, is_infra, was_conclusive
+from aira_jax.search.engine.executions import Executor, Phase, Slot, is_infra, was_conclusive
 from aira_jax.search.log.events import Record
 from aira_jax.search.log.tree import Node, NodeStatus, Tree, resolve
 from aira_jax.search.operators.analysis import Analysis
 from aira_jax.search.operators.requests import Fitness
 from aira_jax.search.settings import SandboxSettings
+from aira_jax.tasks import client
+from aira_jax.tasks.client import PREDICTIONS, Call
 from aira_jax.tasks.fitting import script_files
 from aira_jax.tasks.mounts import Prepared
 
@@ -190,20 +192,17 @@ class Evaluator:
         )
 
     def _argv(self, split: str, stage: str, seed: int, limit_s: float) -> tuple[str, ...]:
-        flags = {
-            "submission-file": self.task.artifact,
-            "split": split,
-            "stage": stage,
-            "workdir": PREDICTIONS,
-            "seed": seed,
-            "profile": self.profile,
-            "time-limit-s": f"{limit_s:g}",
-            "result-file": RESULT_FILE,
-        }
-        if self._upstream:
-            flags = {"submission-file": self.task.artifact}
-        script = str(self.task.folder / "evaluate.py")
-        return (sys.executable, script, *(part for name, value in flags.items() for part in (f"--{name}", str(value))))
+        call = Call(
+            self.task.folder / "evaluate.py",
+            self.task.artifact,
+            self.profile,
+            split,
+            stage,
+            seed=seed,
+            limit_s=limit_s,
+            upstream=self._upstream,
+        )
+        return call.argv
 
     def _limit(self, name: str) -> float:
         return getattr(self._limits, name) or float(self.task.limits[name])
@@ -241,8 +240,7 @@ def failure(end: Record) -> Outcome:
     """What a failed execution means for its node. The candidate is not blamed for tampering's or the harness's ends."""
     blameless = end["failure_class"] in (Failure.INFRA, Failure.TAMPER)
     status = NodeStatus.FAILED if blameless else NodeStatus.BUGGY
-    told = (end["result"] or {}).get("message")  # candidate code may have written it: any JSON value
-    message = told if told and isinstance(told, str) else ending(end)
+    message = client.message(end["result"]) or ending(end)
     return Outcome(status, failure_class=end["failure_class"] or Failure.EXIT, message=message)
 
 

@@ -19,11 +19,9 @@ from aira_jax.search.engine.budget import Budget
 from aira_jax.search.log.events import Kind, Record, WriteFailed
 from aira_jax.search.log.journal import Cancelled, Control, Journal, StopSearch
 from aira_jax.search.settings import Workers
-from aira_jax.tasks.evaluation import RESULT_BYTES, printed_value, read_result
+from aira_jax.tasks.client import PREDICTIONS, RESULT_BYTES, RESULT_FILE, printed_value, read_result
 
 HEAD = TAIL = 2500  # characters of output in a record; the whole lies in a blob
-RESULT_FILE = "result.json"
-PREDICTIONS = "predictions"  # in a work directory: what fit writes and score reads
 DATA = ("data",)
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 

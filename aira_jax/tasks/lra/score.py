@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from aira_jax.core.failures import Failure
-from aira_jax.tasks import evaluation
+from aira_jax.tasks import client
 from aira_jax.tasks.evaluation import Arguments, CandidateError, Score
 from aira_jax.tasks.lra import task_data
 from aira_jax.tasks.lra.fit import FIT, PREDICTIONS
@@ -22,7 +22,7 @@ def compared(arguments: Arguments, candidate: Candidate, data: Path, product: Pa
     labels = task_data.read_labels(data, profile=arguments.profile, split=arguments.split)
     answers_N = _answers(product / PREDICTIONS, len(labels.targets_N), labels.classes)
     correct = int(np.sum(answers_N == labels.targets_N))
-    facts = _believable(evaluation.read_result(product / FIT) or {})
+    facts = _believable(client.read_result(product / FIT) or {})
     told = facts.pop("extra")
     verdicts = task_data.verdicts(correct, labels)
     print("\n".join(f"{labels.label}, {arguments.split}: {line}" for line in verdicts.values()), file=sys.stderr)
