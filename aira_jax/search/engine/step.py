@@ -6,6 +6,7 @@ record what was done and does the rest. It sees the tree of its own view only, s
 
 import dataclasses
 import functools
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -23,6 +24,7 @@ from aira_jax.search.operators.requests import Fitness, PromptContext
 from aira_jax.search.settings import Dedupe
 
 ANALYZE_RETRIES = 3
+_NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?!\w|\.\d|\s*%)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +161,8 @@ class Step:
     def _read(self, measured: Measurement) -> analysis.Analysis:
         """The verdict where no model can give one: the last number that the candidate printed behind the metric."""
         metric = self.context.prompts.task.metric
-        value = printed_metric("".join(end["head"] + end["tail"] for end in measured.ends[:1]), metric)
+        output = "\n".join(text for end in measured.ends[:1] for text in (end["head"], end["tail"]))
+        value = printed_metric(output, metric)
         summary = f"printed {metric} {value:g}" if value is not None else f"printed no line `{metric}: <number>`"
         return analysis.Analysis(is_bug=value is None, summary=summary, metric=value)
 
@@ -223,9 +226,13 @@ class Step:
 
 
 def printed_metric(output: str, metric: str) -> float | None:
-    """The last number printed as `<metric>: <number>`."""
-    found = re.findall(rf"{re.escape(metric)}\s*[:=]\s*([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)", output)
-    return float(found[-1]) if found else None
+    """The number of the last line `<metric>: <number>`, which may begin with `validation`.
+
+    None where that line holds no finite number, or a percentage, whatever earlier lines say.
+    """
+    lines = re.findall(rf"^[ \t]*(?:validation[ \t]+)?{re.escape(metric)}[ \t]*[:=][ \t]*(.*)$", output, re.MULTILINE)
+    number = _NUMBER.match(lines[-1]) if lines else None
+    return float(number[1]) if number and math.isfinite(float(number[1])) else None
 
 
 def _outcome_of(node: Node) -> Outcome:
