@@ -20,7 +20,9 @@ from aira_jax.runs import collect
 
 _RUNS = flags.DEFINE_list("runs", None, "Run directories, or folders that hold some.", required=True)
 _METHOD = flags.DEFINE_string("method", "n0", "n0, n1, nall, or n<c>: how many chosen layers a vote looks back at.")
-_CLUSTERS = flags.DEFINE_integer("clusters", 3, "Only the best of so many k-means clusters votes; 0: all.")
+_CLUSTERS = flags.DEFINE_integer(
+    "clusters", None, "The best of so many k-means clusters votes; 0: all; default: 3, or fewer for few patterns."
+)
 _TOP_K = flags.DEFINE_integer("top_k", 0, "Only the so many best vote; 0: all.")
 _WEIGHTS = flags.DEFINE_enum("weights", "", ["", "rank_decay"], "Weights of the votes; default: equal.")
 _MULTIPLICITY = flags.DEFINE_bool("multiplicity", False, "A pattern votes as often as it was proposed.")
@@ -39,7 +41,7 @@ def main(argv):
         print(f"skipped {run.path}: {run.reason}", file=sys.stderr)
     chosen = election.ElectionOptions(
         method=_METHOD.value,
-        clusters=_CLUSTERS.value or None,
+        clusters=_CLUSTERS.value,
         top_k=_TOP_K.value or None,
         rank_decay=_WEIGHTS.value == "rank_decay",
         multiplicity=_MULTIPLICITY.value,

@@ -22,7 +22,10 @@ _RUNS = flags.DEFINE_list("runs", None, "Run directories, or folders that hold s
 _OUT = flags.DEFINE_string("out", None, "Folder of the report.", required=True)
 _METHOD = flags.DEFINE_string("method", "n0", "n0, n1, nall, or n<c>: how many chosen layers a vote looks back at.")
 _CLUSTERS = flags.DEFINE_integer(
-    "clusters", None, "The best of so many k-means clusters votes; default: 3, or 2 for few patterns.", lower_bound=1
+    "clusters",
+    None,
+    "The best of so many k-means clusters votes; default: 3, or fewer for few patterns.",
+    lower_bound=1,
 )
 _EXTRAPOLATE = flags.DEFINE_string("extrapolate", None, "stretch or stack; default: what the length of the base asks.")
 _SCORE = flags.DEFINE_string("score", "auto", "auto, test or validation.")

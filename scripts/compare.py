@@ -3,7 +3,7 @@
 python scripts/compare.py --runs_a=runs/<task>/greedy-claude-opus-4-6 --runs_b=runs/<task>/greedy-control.random --json
 python scripts/compare.py --runs_a=... --runs_b=... --confirm=5
 
-Prints best-so-far curves, the area under them, paired differences with bootstrap intervals and Wilcoxon's test. A claim
+Prints best-so-far curves, the area under them, paired differences with their intervals and Wilcoxon's test. A claim
 needs ten pairs. `--confirm=k` trains the best k patterns of both arms again with three fresh data and evaluator seeds.
 """
 

@@ -8,15 +8,13 @@ import dataclasses
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from aira_jax.compose import provenance as provenance_lib
 from aira_jax.compose import voters
 from aira_jax.compose.rows import Collection, Row
-from aira_jax.statistics.bootstrap import LEVEL, SEED, percentiles, resample
+from aira_jax.statistics.bootstrap import LEVEL, mean_interval
 
 MIN_PAIRS = 10  # for a claim
 UNSHARED = (
@@ -64,7 +62,7 @@ class Pair:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Paired differences, signed so that positive favours arm A, with a bootstrap interval of their mean over pairs.
+    """Paired differences, signed so that positive favours arm A, with Student's interval of their mean over pairs.
 
     `p` is that of the two-sided Wilcoxon signed-rank test. None where there are too few pairs to say it.
     """
@@ -243,31 +241,20 @@ def _differences(pairs: Sequence[Pair], sign: int) -> tuple[Difference, ...]:
 
 def difference(what: str, values: Sequence[float]) -> Difference:
     """The statistics of paired differences, positive where A is better."""
-    mean = statistics.fmean(values)
-    if len(values) < 2:
-        return Difference(
-            what=what, pairs=len(values), mean=mean, low=None, high=None, p=None, differences=tuple(values),
-            verdict=_verdict(len(values), 0.0, 0.0, 1.0),
-        )  # fmt: skip
-    low, high = bootstrap(values, lambda x: x.mean(axis=-1))
-    p = wilcoxon(values)
-    verdict = _verdict(len(values), low, high, p)
+    low, high = mean_interval([values], [1.0])
+    p = wilcoxon(values) if len(values) > 1 else None
     return Difference(
-        what=what, pairs=len(values), mean=mean, low=low, high=high, p=p, differences=tuple(values), verdict=verdict
-    )
+        what=what, pairs=len(values), mean=statistics.fmean(values), low=low, high=high, p=p,
+        differences=tuple(values), verdict=_verdict(len(values), low, high, p),
+    )  # fmt: skip
 
 
-def _verdict(pairs: int, low: float, high: float, p: float) -> str:
+def _verdict(pairs: int, low: float | None, high: float | None, p: float | None) -> str:
     if pairs < MIN_PAIRS:
         return f"No claim: {pairs} pairs, at least {MIN_PAIRS} are needed."
     if p < LEVEL and (low > 0 or high < 0):
         return f"{'A' if low > 0 else 'B'} is better."
     return "No difference shown."
-
-
-def bootstrap(values: Sequence[float], statistic: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
-    """Percentile 95 % interval over resampled values (seed 0). `statistic` reduces the last axis."""
-    return percentiles(statistic(resample(values, np.random.default_rng(SEED))))
 
 
 def wilcoxon(values: Sequence[float]) -> float:

@@ -9,18 +9,23 @@ from collections.abc import Mapping, Sequence
 from aira_jax.compose import aggregate, ranking
 from aira_jax.compose import provenance as provenance_lib
 from aira_jax.compose.aggregate import DECAYS, Aggregate, Elected
+from aira_jax.compose.kmeans import usual_clusters
 from aira_jax.compose.ranking import Accuracy, Score
 from aira_jax.compose.rows import Collection, Row
 from aira_jax.compose.voters import KMeansTop, RankDecay, Ranking, Selector, TopK
 from aira_jax.core import choices
+from aira_jax.core.rounding import rational
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ElectionOptions:
-    """Which rows vote and how. `clusters`, `top_k`: None = all vote. Empty `task`, `preset`, `layers`: all count."""
+    """Which rows vote and how. Empty `task`, `preset`, `layers`: all count; `top_k` None: all vote.
+
+    `clusters`: the best of so many k-means clusters votes; 0: all; None: `kmeans.usual_clusters`, or all with `top_k`.
+    """
 
     method: str = "n0"
-    clusters: int | None = 3
+    clusters: int | None = None
     top_k: int | None = None
     rank_decay: bool = False
     multiplicity: bool = False
@@ -47,9 +52,11 @@ class ElectionOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Base:
-    """An elected base pattern. `score` is what ranked, `patterns` how many were ranked over all tasks."""
+    """An elected base pattern. `score` is what ranked, `patterns` how many were ranked over all tasks, the best of
+    `clusters` voted (1: all did)."""
 
     result: Aggregate
+    clusters: int
     outcomes: tuple[Elected, ...]
     score: Score
     accuracy: Accuracy
@@ -128,11 +135,13 @@ def base_pattern(collection: Collection, choice: ElectionOptions = ElectionOptio
         )
     try:
         ranked = ranking.rankings(found, multiplicity=choice.multiplicity)
+        choice = dataclasses.replace(choice, clusters=_clusters(ranked, choice))
         result = aggregate.combine(ranked, selectors=choice.selectors, method=choice.method)
     except ValueError as error:
         raise ValueError(f"{error}{_mend(rows, found, score, coverage)}") from error
     return Base(
         result=result,
+        clusters=choice.clusters or 1,
         outcomes=aggregate.outcomes(ranked, selections=_selections(ranked, choice)),
         score=score,
         accuracy=choice.accuracy,
@@ -144,6 +153,14 @@ def base_pattern(collection: Collection, choice: ElectionOptions = ElectionOptio
         collection=collection,
         provenance=provenance_lib.of_rows(rows),
     )
+
+
+def _clusters(ranked: Sequence[Ranking], choice: ElectionOptions) -> int:
+    if choice.clusters is not None:
+        return choice.clusters
+    if choice.top_k:
+        return 0
+    return usual_clusters([[rational(voter.score, "score") for voter in r.voters] for r in ranked])
 
 
 def scored(collection: Collection, choice: ElectionOptions = ElectionOptions()) -> tuple[ranking.Entry, ...]:

@@ -7,8 +7,11 @@ O(k n log n) interval costs to look at (divide and conquer).
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
+
+CLUSTERS = 3  # of the paper
+FEW = 5  # fewer voters than this are an example of the method, no finding
 
 
 def cluster_sizes(values: Sequence[Fraction], clusters: int) -> tuple[int, ...]:
@@ -27,6 +30,19 @@ def cluster_sizes(values: Sequence[Fraction], clusters: int) -> tuple[int, ...]:
     ends = _ends(_Costs(groups), len(groups), clusters)
     counts = list(itertools.accumulate((n for _, n in groups), initial=0))
     return tuple(counts[j] - counts[i] for i, j in itertools.pairwise((0, *ends)))
+
+
+def usual_clusters(rankings: Iterable[Sequence[Fraction]]) -> int:
+    """The k whose best cluster votes: 3 as in the paper, or fewer where it would hold fewer than 5 of a ranking.
+
+    `rankings` are sorted scores, best first, one sequence per task. 1 means that all vote.
+    """
+    found = list(rankings)
+
+    def enough(scores: Sequence[Fraction], clusters: int) -> bool:
+        return len(set(scores)) >= clusters and cluster_sizes(scores, clusters)[0] >= FEW
+
+    return next((k for k in range(CLUSTERS, 1, -1) if all(enough(scores, k) for scores in found)), 1)
 
 
 class _Costs:

@@ -18,7 +18,6 @@ from pathlib import Path
 from aira_jax import patterns
 from aira_jax.compose import aggregate, kmeans, voters
 from aira_jax.compose.aggregate import Elected
-from aira_jax.compose.pipeline import CLUSTERS, FEW
 from aira_jax.compose.voters import KMeansTop, RankDecay, Ranking, Selector, TopK
 from aira_jax.core import rounding
 from aira_jax.patterns import Pattern
@@ -114,9 +113,8 @@ def statistical_base(ledger: Ledger) -> Pattern:
     The best of 3 clusters votes, of fewer where it would hold fewer than 5 patterns.
     """
     scores = [rounding.rational(line.accuracy, "accuracy") for line in ledger.lines]
-    large = (k for k in range(CLUSTERS, 1, -1) if len(set(scores)) >= k and kmeans.cluster_sizes(scores, k)[0] >= FEW)
-    clusters = next(large, 1)
-    return aggregate.combine([ledger.ranking()], selectors=[KMeansTop(clusters)], method="n0").pattern
+    selectors = [KMeansTop(kmeans.usual_clusters([scores]))]
+    return aggregate.combine([ledger.ranking()], selectors=selectors, method="n0").pattern
 
 
 def outcomes(ledger: Ledger) -> tuple[Elected, ...]:

@@ -10,7 +10,7 @@ The parts are `campaign` (ranking and vote), `extrapolate` (size) and `flops` (p
 import dataclasses
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from aira_jax import patterns
 from aira_jax.compose import election, extrapolate, kmeans, ranking, zoo
@@ -22,8 +22,6 @@ from aira_jax.compose.rows import Collection, Row
 from aira_jax.core import rounding as rounding_lib
 from aira_jax.patterns import Pattern
 
-CLUSTERS = 3  # of the paper
-FEW = 5  # fewer voters than this are an example of the method, no finding
 STACK_LAYERS = 6  # bases of at most so many layers are stacked
 
 
@@ -126,9 +124,8 @@ def follow(
 
     Raises ValueError as `election.base_pattern` does; a scale that no method reaches is reported, not raised.
     """
-    groups = _groups(election.scored(collection, choice))
-    number, why = _clusters(groups, clusters)
-    base = election.base_pattern(collection, dataclasses.replace(choice, clusters=number))
+    base = election.base_pattern(collection, dataclasses.replace(choice, clusters=clusters))
+    groups, number = _groups(election.scored(collection, choice)), base.clusters
     (space,) = base.spaces
     pattern = base.result.pattern
     rows = tuple(
@@ -139,7 +136,7 @@ def follow(
     return Pipeline(
         base=base,
         clusters=number,
-        why=why,
+        why=_why(number, clusters),
         groups=tuple(_clustered(task, entries, number) for task, entries in groups.items()),
         rows=rows,
         agents=ranking.agents(rows),
@@ -172,21 +169,13 @@ def _groups(entries: Sequence[Entry]) -> dict[str, tuple[Entry, ...]]:
     return {task: tuple(entry for entry in entries if entry.task == task) for task in tasks}
 
 
-def _clusters(groups: Mapping[str, tuple[Entry, ...]], wanted: int | None) -> tuple[int, str]:
-    """How many clusters, and why."""
-    if wanted:
-        return wanted, "as asked for"
-    for number in range(CLUSTERS, 1, -1):
-        if all(_enough(task, entries, number) for task, entries in groups.items()):
-            why = f"the best of {number + 1} would hold fewer than {FEW} patterns"
-            return number, "as in the paper" if number == CLUSTERS else why
-    return 1, f"all vote, because the best of 2 clusters would hold fewer than {FEW} patterns"
-
-
-def _enough(task: str, entries: tuple[Entry, ...], clusters: int) -> bool:
-    """Whether the best cluster holds more than a handful."""
-    distinct = len({entry.score for entry in entries})
-    return distinct >= clusters and _clustered(task, entries, clusters).clusters[0] >= FEW
+def _why(number: int, wanted: int | None) -> str:
+    if wanted is not None:
+        return "as asked for"
+    if number == kmeans.CLUSTERS:
+        return "as in the paper"
+    rest = f"the best of {number + 1} would hold fewer than {kmeans.FEW} patterns"
+    return rest if number > 1 else f"all vote, because {rest.replace('best of 2', 'best of 2 clusters')}"
 
 
 def _clustered(task: str, entries: tuple[Entry, ...], clusters: int) -> RankedTask:

@@ -1,9 +1,14 @@
-"""Percentile bootstrap: repetitions are resampled within strata, all replicates at once, equal draws for equal data.
+"""Statistics of repeated runs with their 95 % intervals. Equal data give equal intervals.
 
-R replicates, K strata (an agent on a task, say), N values of the largest stratum (its seeds); shorter ones end in NaN.
+Means have the interval of Student's t (Welch's where strata differ in spread), rates that of Wilson (combined by
+Newcombe's method), interquartile means a percentile bootstrap within strata. A stratum is an agent on a task, its
+values are its seeds. With fewer than 3 values in a stratum there is no interval: it would say more than such runs know.
+
+R replicates, K strata, N values of the largest stratum; shorter ones end in NaN.
 """
 
 import enum
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,20 +17,25 @@ import numpy as np
 REPLICATES = 10_000
 LEVEL = 0.05
 SEED = 0
+MIN_VALUES = 3  # of a stratum, for an interval
+NORMAL = 1.959963984540054  # the quantile of the normal distribution that leaves LEVEL / 2 above it
 
 Strata = Sequence[Sequence[float]]
+Interval = tuple[float | None, float | None]
 
 
 class Aggregate(enum.StrEnum):
-    """MEAN: of the strata's means, so that strata weigh alike. IQM: of all values, without the outer quarters."""
+    """MEAN, RATE (of values 0 and 1): of the strata's means, so that strata weigh alike. IQM: of all values, without
+    the outer quarters."""
 
     MEAN = "mean"
+    RATE = "rate"
     IQM = "iqm"
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A statistic of `n` values with its 95 % interval; None for the ends where a stratum has a single value."""
+    """A statistic of `n` values with its 95 % interval; None for the ends where a stratum has fewer than 3 values."""
 
     value: float
     low: float | None
@@ -34,37 +44,99 @@ class Estimate:
 
 
 def estimate(strata: Strata, aggregate: Aggregate = Aggregate.MEAN, *, hierarchical: bool = False) -> Estimate | None:
-    """The statistic and its interval; None where a stratum is empty. `hierarchical` resamples the strata as well."""
+    """The statistic and its interval; None where a stratum is empty.
+
+    `hierarchical` takes the strata for a sample as well: the interval is that of a mean of the strata's means.
+    """
     if not strata or not all(len(values) for values in strata):
         return None
-    x_KN = padded(strata)
-    value = float(reduce(x_KN[None], aggregate)[0])
+    x_KN, strata = padded(strata), list(map(sorted, strata))
     n = sum(map(len, strata))
-    if min(map(len, strata)) < 2:
-        return Estimate(value, None, None, n)
-    rng = np.random.default_rng(SEED)
-    drawn_RKN = draw(x_KN, choose(len(strata), rng, hierarchical=hierarchical), rng)
-    return Estimate(value, *percentiles(reduce(drawn_RKN, aggregate)), n)
+    if aggregate is Aggregate.IQM:
+        value = float(iqm(x_KN.reshape(-1)))
+        return Estimate(value, *_iqm_interval(x_KN), n)
+    means = [float(np.mean(values)) for values in strata]
+    value = float(np.mean(means))
+    if hierarchical:
+        return Estimate(value, *mean_interval([means], [1.0]), n)
+    weights = [1 / len(strata)] * len(strata)
+    return Estimate(value, *_interval(strata, weights, aggregate), n)
 
 
-def difference(a: Strata, b: Strata, *, hierarchical: bool = False) -> Estimate | None:
+def difference(
+    a: Strata, b: Strata, aggregate: Aggregate = Aggregate.MEAN, *, hierarchical: bool = False
+) -> Estimate | None:
     """Mean of a minus mean of b, whose strata are the same tasks in the same order. None where a stratum is empty.
 
-    Seeds are resampled independently on both sides; tasks (`hierarchical`) are the same on both.
+    Seeds vary independently on both sides; tasks (`hierarchical`) are the same on both, so their differences are taken.
     """
     if len(a) != len(b):
         raise ValueError(f"{len(a)} strata against {len(b)}: both sides need the same tasks")
     if not a or not all(len(values) for values in (*a, *b)):
         return None
-    sides = [padded(a), padded(b)]
-    value = float(np.subtract(*(reduce(x_KN[None], Aggregate.MEAN)[0] for x_KN in sides)))
-    n = sum(map(len, (*a, *b)))
-    if min(map(len, (*a, *b))) < 2:
-        return Estimate(value, None, None, n)
-    rng = np.random.default_rng(SEED)
-    slots_RK = choose(len(a), rng, hierarchical=hierarchical)
-    means = [reduce(draw(x_KN, slots_RK, rng), Aggregate.MEAN) for x_KN in sides]
-    return Estimate(value, *percentiles(means[0] - means[1]), n)
+    padded((*a, *b))
+    a, b = (list(map(sorted, side)) for side in (a, b))
+    gaps = [float(np.mean(x) - np.mean(y)) for x, y in zip(a, b, strict=True)]
+    value, n = float(np.mean(gaps)), sum(map(len, (*a, *b)))
+    if hierarchical:
+        return Estimate(value, *mean_interval([gaps], [1.0]), n)
+    weights = [1 / len(a)] * len(a) + [-1 / len(b)] * len(b)
+    return Estimate(value, *_interval([*a, *b], weights, aggregate), n)
+
+
+def _interval(strata: Strata, weights: Sequence[float], aggregate: Aggregate) -> Interval:
+    return (rate_interval if aggregate is Aggregate.RATE else mean_interval)(strata, weights)
+
+
+def mean_interval(strata: Strata, weights: Sequence[float]) -> Interval:
+    """The interval of a weighted sum of the strata's means, by Student's t.
+
+    Variances are the strata's own; degrees of freedom by Welch and Satterthwaite, n - 1 for a single stratum.
+    """
+    from scipy.special import stdtrit
+
+    if min(map(len, strata)) < MIN_VALUES:
+        return None, None
+    value = sum(w * float(np.mean(values)) for w, values in zip(weights, strata, strict=True))
+    variances = [w * w * float(np.var(values, ddof=1)) / len(values) for w, values in zip(weights, strata, strict=True)]
+    total = math.fsum(variances)
+    if total == 0:
+        return value, value
+    freedom = total**2 / math.fsum(v * v / (len(s) - 1) for v, s in zip(variances, strata, strict=True))
+    half = float(stdtrit(freedom, 1 - LEVEL / 2)) * math.sqrt(total)
+    return value - half, value + half
+
+
+def rate_interval(strata: Strata, weights: Sequence[float]) -> Interval:
+    """The interval of a weighted sum of rates: Wilson's for one, combined by Newcombe's method for several.
+
+    Source: Wilson 1927; Newcombe 1998 (the distances of the ends from their rates add up in squares).
+    """
+    if min(map(len, strata)) < MIN_VALUES:
+        return None, None
+    value, below, above = 0.0, 0.0, 0.0
+    for w, values in zip(weights, strata, strict=True):
+        rate = float(np.mean(values))
+        low, high = wilson(rate, len(values))
+        down, up = (rate - low, high - rate) if w > 0 else (high - rate, rate - low)
+        value, below, above = value + w * rate, below + (w * down) ** 2, above + (w * up) ** 2
+    return value - math.sqrt(below), value + math.sqrt(above)
+
+
+def wilson(rate: float, n: int) -> tuple[float, float]:
+    """The interval of a rate of n trials: [0.57, 1] for 5 of 5."""
+    z2 = NORMAL**2
+    middle = (rate + z2 / (2 * n)) / (1 + z2 / n)
+    half = NORMAL / (1 + z2 / n) * math.sqrt(rate * (1 - rate) / n + z2 / (4 * n * n))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _iqm_interval(x_KN: np.ndarray) -> Interval:
+    if np.isfinite(x_KN).sum(-1).min() < MIN_VALUES:
+        return None, None
+    drawn_RKN = draw(x_KN, np.random.default_rng(SEED))
+    low, high = np.quantile(iqm(drawn_RKN.reshape(REPLICATES, -1)), [LEVEL / 2, 1 - LEVEL / 2])
+    return float(low), float(high)
 
 
 def padded(strata: Strata) -> np.ndarray:
@@ -77,26 +149,12 @@ def padded(strata: Strata) -> np.ndarray:
     return x_KN
 
 
-def choose(strata: int, rng: np.random.Generator, *, hierarchical: bool) -> np.ndarray:
-    """int [R, K]: which stratum stands at each place of each replicate."""
-    if hierarchical:
-        return rng.integers(0, strata, (REPLICATES, strata))
-    return np.broadcast_to(np.arange(strata), (REPLICATES, strata))
-
-
-def draw(x_KN: np.ndarray, slots_RK: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """float64 [R, K, N]: every chosen stratum, with as many values drawn from it as it has."""
-    n_RK1 = np.isfinite(x_KN).sum(-1)[slots_RK][..., None]
-    places_RKN = (rng.random((*slots_RK.shape, x_KN.shape[-1])) * n_RK1).astype(np.intp)
-    drawn_RKN = x_KN[slots_RK[..., None], places_RKN]
-    return np.where(np.arange(x_KN.shape[-1]) < n_RK1, drawn_RKN, np.nan)
-
-
-def reduce(x_RKN: np.ndarray, aggregate: Aggregate) -> np.ndarray:
-    """float64 [R]: the statistic of every replicate."""
-    if aggregate is Aggregate.MEAN:
-        return np.nanmean(x_RKN, axis=-1).mean(axis=-1)
-    return iqm(x_RKN.reshape(len(x_RKN), -1))
+def draw(x_KN: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """float64 [R, K, N]: every stratum, with as many values drawn from it as it has."""
+    n_K1 = np.isfinite(x_KN).sum(-1)[:, None]
+    places_RKN = (rng.random((REPLICATES, *x_KN.shape)) * n_K1).astype(np.intp)
+    drawn_RKN = x_KN[np.arange(len(x_KN))[:, None], places_RKN]
+    return np.where(np.arange(x_KN.shape[-1]) < n_K1, drawn_RKN, np.nan)
 
 
 def iqm(x_RN: np.ndarray) -> np.ndarray:
@@ -110,15 +168,3 @@ def iqm(x_RN: np.ndarray) -> np.ndarray:
     place_N = np.arange(x_RN.shape[-1])
     kept = (place_N >= cut_R1) & (place_N < n_R1 - cut_R1)
     return np.where(kept, x_RN, 0.0).sum(-1) / kept.sum(-1)
-
-
-def resample(values: Sequence[float], rng: np.random.Generator) -> np.ndarray:
-    """float64 [R, N]: the values of one stratum in their order, resampled."""
-    x_N = np.asarray(values, float)
-    return x_N[rng.integers(0, len(x_N), (REPLICATES, len(x_N)))]
-
-
-def percentiles(x_R: np.ndarray) -> tuple[float, float]:
-    """The ends of the 95 % interval of replicates."""
-    low, high = np.quantile(x_R, [LEVEL / 2, 1 - LEVEL / 2])
-    return float(low), float(high)

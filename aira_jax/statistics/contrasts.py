@@ -1,4 +1,4 @@
-"""Is one agent better than another? Differences of means with bootstrap intervals, on the tasks that both ran.
+"""Is one agent better than another? Differences of means with intervals, on the tasks that both ran.
 
 An agent is always set against every control of the study: what a language model adds is what a control does not reach.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from aira_jax.core import choices
 from aira_jax.statistics import bootstrap
-from aira_jax.statistics.bootstrap import Estimate
+from aira_jax.statistics.bootstrap import Aggregate, Estimate
 from aira_jax.statistics.summary import Summary, Values, normalised, present, vsr
 from aira_jax.statistics.tasks import TaskFacts
 
@@ -94,7 +94,8 @@ def _contrast(summary: Summary, a: str, b: str, tasks: list[TaskFacts], measure:
     sides = [
         [_values(summary, task, measure)(summary.study.cell(agent, task.name)) for task in tasks] for agent in (a, b)
     ]
-    difference = bootstrap.difference(*sides, hierarchical=summary.study.choice.hierarchical)
+    aggregate = Aggregate.RATE if measure is Measure.VSR else Aggregate.MEAN
+    difference = bootstrap.difference(*sides, aggregate, hierarchical=summary.study.choice.hierarchical)
     if difference is None:
         return None
     rows = [[row for task in tasks for row in summary.study.cell(agent, task.name)] for agent in (a, b)]
@@ -112,7 +113,7 @@ def _contrast(summary: Summary, a: str, b: str, tasks: list[TaskFacts], measure:
 
 
 def _verdict(difference: Estimate, fewest: int) -> Verdict:
-    if fewest < MIN_RUNS:
+    if fewest < MIN_RUNS or difference.low is None:
         return Verdict.FEW
     if difference.low > 0:
         return Verdict.BETTER

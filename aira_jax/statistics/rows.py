@@ -106,8 +106,11 @@ class RunRow:
 
     @property
     def generalisation_gap(self) -> float | None:
-        """By how much the best tested node beats the submission on test, at least 0; None for an invalid run."""
-        return self.task.sign * (self.best_test - self.test) if self.valid else None
+        """By how much the best tested node beats the submission on test, at least 0.
+
+        None for an invalid run, and where no other node was tested: it would be 0 whatever the others are worth.
+        """
+        return self.task.sign * (self.best_test - self.test) if self.valid and self.tested > 1 else None
 
     @property
     def val_test_gap(self) -> float | None:

@@ -145,7 +145,7 @@ def _cell(agent: str, task: TaskFacts, rows: Sequence[RunRow], scales: Scales) -
         task=task,
         runs=len(rows),
         valid=len(valid),
-        vsr=over(rows, vsr),
+        vsr=over(rows, vsr, Aggregate.RATE),
         test=over(valid, present("test")),
         validation=over(valid, present("validation")),
         best_test=over(valid, present("best_test")),
@@ -183,7 +183,9 @@ def _agent(agent: str, study: Study, scales: Mapping[str, Scales]) -> AgentSumma
         normalised_tasks=len(on_scale),
         runs=len(rows),
         valid=sum(row.valid for row in rows),
-        vsr=bootstrap.estimate([vsr(found) for found in cells.values()], hierarchical=study.choice.hierarchical),
+        vsr=bootstrap.estimate(
+            [vsr(found) for found in cells.values()], Aggregate.RATE, hierarchical=study.choice.hierarchical
+        ),
         ns=over("frozen"),
         ns_iqm=over("frozen", Aggregate.IQM),
         ns_observed=over("observed"),

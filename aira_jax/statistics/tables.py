@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from aira_jax.statistics import groups, published, run_tables
-from aira_jax.statistics.bootstrap import LEVEL, REPLICATES, SEED
+from aira_jax.statistics.bootstrap import LEVEL, MIN_VALUES, REPLICATES, SEED
 from aira_jax.statistics.contrasts import Contrast
 from aira_jax.statistics.summary import Summary
 from aira_jax.statistics.table import AGENT, RUNS, TASK, TESTED, VALID, Column, Form, Table, counts
@@ -16,10 +16,10 @@ NS_OBSERVED = Column("NS, observed worst", "ns_observed", Form.ESTIMATE)
 
 def intervals(summary: Summary) -> str:
     """How the intervals were made, in words."""
-    tasks = " and tasks" if summary.study.choice.hierarchical else ""
+    over = "over tasks" if summary.study.choice.hierarchical else "over seeds within agent and task"
     return (
-        f"Brackets: {100 * (1 - LEVEL):.0f} % percentile intervals of a bootstrap over seeds within agent and task"
-        f"{tasks}, {REPLICATES:,} replicates, seed {SEED}; none where an agent has one run on a task."
+        f"Brackets: {100 * (1 - LEVEL):.0f} % intervals {over}: Student's t for means, Wilson for rates, a percentile "
+        f"bootstrap for IQM ({REPLICATES:,} replicates, seed {SEED}); none with fewer than {MIN_VALUES} runs on a task."
     )
 
 
@@ -124,7 +124,8 @@ def gaps(summary: Summary) -> Table:
     )  # fmt: skip
     note = (
         "Generalisation gap: how much better the best tested node is on test than the submission, at least 0; where "
-        "few good nodes were tested (coverage), it is too small. Validation - test: of the submission."
+        "few good nodes were tested (coverage), it is too small; empty where only the submission was tested."
+        " Validation - test: of the submission."
     )
     return Table.of("gaps", "Best found versus submitted", note, columns, summary.cells)
 
@@ -143,7 +144,7 @@ def comparisons(found: Iterable[Contrast]) -> Table:
         Column("against", "steps_b", Form.NUMBER, lambda c: round(c.steps_b, 1)),
     )
     note = (
-        "Differences of means, positive where the first is better, with the same bootstrap. Every agent stands against "
+        "Differences of means, positive where the first is better, with such intervals. Every agent stands against "
         "every control. Test scores are those of valid runs: a difference in valid runs can hide in them. A claim "
         "needs ten runs of either on every task; the intervals are not corrected for their number."
     )

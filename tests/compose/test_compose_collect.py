@@ -145,7 +145,7 @@ def base(folder, **choice):
 def test_the_base_pattern_is_the_vote_of_the_top_cluster(tmp_path):
     heads = {"AMAA": 0.9, "AMAM": 0.89, "MMAA": 0.88, "MMMM": 0.2, "MMMA": 0.19, "AAAA": 0.5}
     run_logs.write(tmp_path, [(head * 4, score, {0: score}) for head, score in heads.items()])
-    found = base(tmp_path)
+    found = base(tmp_path, clusters=3)
     assert found.result.pattern == parse("AMAA" * 4)
     assert (found.score, found.patterns) == (Score.TEST, 6)
     assert len(found.result.members) == 3
@@ -155,8 +155,8 @@ def test_the_base_pattern_is_the_vote_of_the_top_cluster(tmp_path):
 def test_multiplicity_lets_a_pattern_vote_as_often_as_it_was_proposed(tmp_path):
     steps = [("8A-8M", 0.9, {0: 0.9})] * 3 + [("A-15M", 0.8, {0: 0.8}), ("2A-14M", 0.7, {0: 0.7})]
     run_logs.write(tmp_path, steps)
-    assert base(tmp_path, clusters=None).result.pattern == parse("2A-14M")
-    assert base(tmp_path, clusters=None, multiplicity=True).result.pattern == parse("8A-8M")
+    assert base(tmp_path, clusters=0).result.pattern == parse("2A-14M")
+    assert base(tmp_path, clusters=0, multiplicity=True).result.pattern == parse("8A-8M")
 
 
 def test_two_tasks_count_alike_and_presets_are_never_mixed(tmp_path):
@@ -180,12 +180,12 @@ def test_mixed_spaces_lengths_and_too_few_scores_name_the_mend(tmp_path):
     run_logs.write(tmp_path / "a", [(pattern("A"), 0.5)])
     run_logs.write(tmp_path / "a", [("15A-Mb", 0.6)], task=MAD3)
     with pytest.raises(ValueError, match=r"mixed spaces(.|\n)*--task="):
-        base(tmp_path / "a", clusters=None)
+        base(tmp_path / "a", clusters=0)
     run_logs.write(tmp_path / "b", [(pattern("A"), 0.5), ("A-5M", 0.6)])
     with pytest.raises(ValueError, match=r"layers(.|\n)*--layers=6 or 16"):
-        base(tmp_path / "b", clusters=None)
+        base(tmp_path / "b", clusters=0)
     with pytest.raises(ValueError, match="3 clusters need 3 distinct scores, got 1"):
-        base(tmp_path / "b", layers=6)
+        base(tmp_path / "b", layers=6, clusters=3)
     with pytest.raises(ValueError, match=r"none of 2 patterns has a test score(.|\n)*score_tests.py"):
         base(tmp_path / "b", score=Score.TEST)
     with pytest.raises(ValueError, match="unknown preset 'cpu'"):
@@ -229,7 +229,7 @@ def test_macro_accuracy_ranks_where_it_is_asked_for_and_known(tmp_path):
     unknown = [dataclasses.replace(r, validation=dataclasses.replace(r.validation, macro=None)) for r in rows]
     with pytest.raises(ValueError, match="has no macro accuracy: rank by micro"):
         ranking.entries(unknown, Score.VALIDATION, ranking.Accuracy.MACRO)
-    assert base(tmp_path, clusters=None, accuracy=ranking.Accuracy.MACRO).ranked_by == (
+    assert base(tmp_path, clusters=0, accuracy=ranking.Accuracy.MACRO).ranked_by == (
         "validation scores (macro accuracy)"
     )
 

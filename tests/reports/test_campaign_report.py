@@ -10,7 +10,7 @@ from pathlib import Path
 import campaign_runs
 import pytest
 
-from aira_jax.compose import flops, pipeline
+from aira_jax.compose import election, flops, pipeline
 from aira_jax.compose.election import ElectionOptions
 from aira_jax.compose.extrapolate import Method
 from aira_jax.patterns import parse
@@ -244,3 +244,10 @@ def test_a_browser_opens_the_report_without_a_complaint(written, tmp_path):
     assert "Refused to" not in told.stderr
     assert "CONSOLE" not in told.stderr
     assert 'class="heat"' in told.stdout
+
+
+@pytest.mark.parametrize("patterns", [4, 9, 40])
+def test_the_aggregation_and_the_campaign_elect_the_same_base_from_the_same_runs(tmp_path, patterns):
+    campaign_runs.write(tmp_path, patterns=patterns)
+    elected = election.base_pattern(collect.collect([tmp_path]))
+    assert elected.result == follow(tmp_path).base.result

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from aira_jax.statistics import bootstrap
 from aira_jax.statistics.bootstrap import Aggregate, Estimate
@@ -14,14 +15,47 @@ from aira_jax.statistics.scores import Yardstick
 values = st.lists(st.floats(-10, 10), min_size=1, max_size=8)
 
 
+SIMULATED = [(3, "normal"), (5, "normal"), (10, "normal"), (5, "uniform"), (10, 0.97), (10, 0.5)]
+
+
 def rate(valid, runs=10):
     return [1.0] * valid + [0.0] * (runs - valid)
 
 
 def test_two_tasks_of_ten_seeds():
-    found = bootstrap.estimate([rate(7), rate(3)])
+    found = bootstrap.estimate([rate(7), rate(3)], Aggregate.RATE)
     assert (found.value, found.n) == (pytest.approx(0.5), 20)
-    assert (found.low, found.high) == (pytest.approx(0.3), pytest.approx(0.7))
+    assert (found.low, found.high) == (pytest.approx(0.3205, abs=1e-4), pytest.approx(0.6795, abs=1e-4))
+
+
+def test_five_of_five_valid_runs_are_no_certainty():
+    found = bootstrap.estimate([rate(5, 5)], Aggregate.RATE)
+    assert (found.low, found.high) == (pytest.approx(0.5655, abs=1e-4), 1.0)  # Wilson 1927
+
+
+def test_the_interval_of_a_mean_is_students():
+    found = bootstrap.estimate([[0.1, 0.2, 0.6]])
+    assert (found.low, found.high) == pytest.approx(stats.t(2, 0.3, stats.sem([0.1, 0.2, 0.6])).interval(0.95))
+
+
+@pytest.mark.parametrize("runs, values", SIMULATED)
+def test_intervals_hold_the_truth_as_often_as_they_say(runs, values):
+    """Simulated; the percentile bootstrap had .74 with 3 runs, .86 with 5, and .28 for a rate of .97 with 10."""
+    rng = np.random.default_rng(7)
+    if isinstance(values, float):
+        truth, aggregate, draws = values, Aggregate.RATE, rng.binomial(1, values, (2000, runs))
+    else:
+        truth, aggregate = 0.5, Aggregate.MEAN
+        draws = 0.5 + (rng.normal(size=(2000, runs)) if values == "normal" else rng.uniform(-1, 1, (2000, runs)))
+    found = [bootstrap.estimate([drawn], aggregate) for drawn in draws]
+    assert 0.93 <= np.mean([e.low <= truth <= e.high for e in found]) <= 0.99
+
+
+def test_the_interval_of_a_difference_of_rates_holds_the_truth_too():
+    rng = np.random.default_rng(3)
+    sides = rng.binomial(1, [[[0.9]], [[0.6]]], (2, 2000, 10))
+    found = [bootstrap.difference([a], [b], Aggregate.RATE) for a, b in zip(*sides, strict=True)]
+    assert 0.93 <= np.mean([e.low <= 0.3 <= e.high for e in found]) <= 0.99
 
 
 def test_the_rate_of_an_agent_is_the_mean_of_its_tasks():
@@ -56,41 +90,34 @@ def test_twelve_agents_and_eight_that_never_succeed(greedy, both):
 def test_the_order_of_runs_changes_nothing(strata, random):
     shuffled = [random.sample(stratum, len(stratum)) for stratum in strata]
     for aggregate in Aggregate:
+        if aggregate is Aggregate.RATE:
+            strata, shuffled = ([[float(x > 0) for x in s] for s in side] for side in (strata, shuffled))
         assert bootstrap.estimate(shuffled, aggregate) == bootstrap.estimate(strata, aggregate)
 
 
-@settings(max_examples=20)
-@given(st.lists(st.lists(st.floats(-10, 10), min_size=2, max_size=8), min_size=1, max_size=3))
-def test_an_interval_lies_within_the_values(strata):
-    found = bootstrap.estimate(strata)
-    smallest, largest = (np.mean([end(s) for s in strata]) for end in (min, max))
-    assert smallest - 1e-9 <= found.low <= found.high <= largest + 1e-9
-
-
-def test_a_hierarchical_interval_also_holds_the_spread_of_tasks():
-    strata = [[0.1, 0.1, 0.1], [0.9, 0.9, 0.9]]
-    assert bootstrap.estimate(strata) == Estimate(0.5, 0.5, 0.5, 6)
-    wide = bootstrap.estimate(strata, hierarchical=True)
-    assert (wide.low, wide.high) == (pytest.approx(0.1), pytest.approx(0.9))
+def test_a_hierarchical_interval_is_that_of_the_means_of_the_tasks():
+    strata = [[0.1, 0.1, 0.1], [0.9, 0.9, 0.9], [0.5, 0.4, 0.6]]
+    found = bootstrap.estimate(strata, hierarchical=True)
+    assert (found.low, found.high) == pytest.approx(stats.t(2, 0.5, stats.sem([0.1, 0.9, 0.5])).interval(0.95))
+    assert bootstrap.estimate(strata[:2], hierarchical=True) == Estimate(0.5, None, None, 6)
 
 
 def test_unequal_numbers_of_seeds_are_drawn_as_they_are():
     """All replicates of a task with two seeds are means of two of them."""
     x_KN = bootstrap.padded([[0.0, 1.0], [5.0] * 7])
-    rng = np.random.default_rng(0)
-    drawn_RKN = bootstrap.draw(x_KN, bootstrap.choose(2, rng, hierarchical=False), rng)
+    drawn_RKN = bootstrap.draw(x_KN, np.random.default_rng(0))
     assert set(np.unique(np.nanmean(drawn_RKN[:, 0], axis=-1))) == {0.0, 0.5, 1.0}
     assert (np.isfinite(drawn_RKN).sum(-1) == [2, 7]).all()
 
 
-def test_the_interval_of_a_mean_covers_it_about_as_often_as_it_says():
-    rng = np.random.default_rng(1)
-    found = [bootstrap.estimate([rng.normal(1, 1, 12), rng.normal(1, 1, 12)]) for _ in range(60)]
-    assert 50 <= sum(e.low <= 1 <= e.high for e in found) <= 60
+@pytest.mark.parametrize("aggregate", Aggregate)
+def test_fewer_than_three_runs_have_no_interval(aggregate):
+    found = bootstrap.estimate([[1.0, 0.0, 1.0], [0.0, 1.0]], aggregate)
+    assert (found.low, found.high) == (None, None)
+    assert bootstrap.estimate([[1.0, 0.0, 1.0]] * 2, aggregate).low is not None
 
 
-def test_a_single_run_has_no_interval_and_an_empty_cell_no_statistic():
-    assert bootstrap.estimate([[0.5], [0.1, 0.3]]) == Estimate(pytest.approx(0.35), None, None, 3)
+def test_an_empty_cell_has_no_statistic():
     assert bootstrap.estimate([[0.5], []]) is None
     assert bootstrap.estimate([]) is None
 
@@ -109,15 +136,15 @@ def test_a_difference_is_that_of_the_means_and_changes_its_sign_with_its_sides()
     assert forth.low > 0 > back.high
 
 
-def test_the_sides_of_a_difference_are_resampled_independently():
+def test_the_sides_of_a_difference_vary_independently():
     same = [list(np.linspace(0, 1, 10))]
     found = bootstrap.difference(same, same)
     assert found.value == 0
-    assert found.high - found.low > 0.3  # equal draws on both sides would give none
+    assert found.high - found.low > 0.3  # pairs would give none
 
 
 def test_hierarchical_differences_draw_the_same_tasks_on_both_sides():
-    a, b = [[0.1, 0.1], [0.9, 0.9]], [[0.0, 0.0], [0.8, 0.8]]
+    a, b = [[0.1, 0.1], [0.9, 0.9], [0.3]], [[0.0, 0.0], [0.8, 0.8], [0.2]]
     found = bootstrap.difference(a, b, hierarchical=True)
     assert (found.low, found.high) == (pytest.approx(0.1), pytest.approx(0.1))
 

@@ -59,6 +59,11 @@ def test_runs_that_are_not_valid(tmp_path, nodes, options, state):
     assert (found.test, found.generalisation_gap, found.val_test_gap) == (None, None, None)
 
 
+def test_the_gap_is_empty_where_nothing_but_the_submission_was_tested(tmp_path):
+    found = row(tmp_path, [Node(0.5, 0.4), Node(0.3, tested=False)])
+    assert (found.test, found.generalisation_gap) == (0.4, None)
+
+
 def test_the_best_so_far_of_every_step(tmp_path):
     steps = row(tmp_path).steps
     assert [s.step for s in steps] == [1, 2, 3, 4, 5]

@@ -49,9 +49,9 @@ def test_two_tasks_with_rates_of_seven_and_three_in_ten(tmp_path):
     submit(tmp_path, [0.4] * 7 + [None] * 3)
     submit(tmp_path, [0.6] * 3 + [None] * 7, task=TEXT)
     (agent,) = summed(tmp_path).agents
-    assert (agent.vsr.value, agent.vsr.low, agent.vsr.high) == tuple(map(pytest.approx, (0.5, 0.3, 0.7)))
+    assert (agent.vsr.value, agent.vsr.low, agent.vsr.high) == tuple(map(pytest.approx, (0.5, 0.3204953, 0.6795047)))
     (wide,) = summed(tmp_path, hierarchical=True).agents
-    assert wide.vsr.low < 0.3
+    assert wide.vsr.low is None  # two tasks do not say how tasks vary
 
 
 def test_the_observed_worst_and_the_literature_give_further_columns(tmp_path):
@@ -67,7 +67,7 @@ def test_gaps_come_with_their_coverage(tmp_path):
     study_runs.write(tmp_path, [Node(0.5, 0.40), Node(0.4, 0.45), Node(0.3, tested=False)])
     study_runs.write(tmp_path, [Node(0.5, 0.50)], seed=1)
     (cell,) = summed(tmp_path).cells
-    assert cell.generalisation_gap.value == pytest.approx(0.025)
+    assert cell.generalisation_gap.value == pytest.approx(0.05)  # the second run tested its submission alone
     assert cell.val_test_gap.value == pytest.approx(0.05)
     assert (cell.good, cell.tested, cell.nodes) == (4, 3, 4)
     assert tables.gaps(summed(tmp_path)).to_json()[0]["coverage"] == 0.75
@@ -129,12 +129,12 @@ def test_every_agent_is_set_against_every_control(tmp_path):
 
 
 def test_hierarchical_differences_also_hold_the_spread_of_tasks(tmp_path):
-    for task, score in ((LISTOPS, 0.6), (TEXT, 0.9)):
-        submit(tmp_path, [score] * 2, task=task)
-        submit(tmp_path, [0.6] * 2, task=task, **CONTROL)
+    for task, score in ((LISTOPS, 0.6), (TEXT, 0.9), (CONFIGURABLE, 0.7)):
+        submit(tmp_path, [score] * 3, task=task)
+        submit(tmp_path, [0.6] * 3, task=task, **CONTROL)
     seeds, tasks = (contrasts.contrasts(summed(tmp_path, hierarchical=h))[0].difference for h in (False, True))
     assert seeds.low == seeds.high == pytest.approx(seeds.value)
-    assert (tasks.low, tasks.high) == (0, pytest.approx(2 * seeds.value))
+    assert tasks.low < 0 < seeds.value < tasks.high
 
 
 def test_fewer_than_ten_runs_allow_no_claim(tmp_path):

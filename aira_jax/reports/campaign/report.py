@@ -8,7 +8,8 @@ import os
 from pathlib import Path
 
 from aira_jax.compose import dims, flops, rows
-from aira_jax.compose.pipeline import FEW, Pipeline
+from aira_jax.compose.kmeans import FEW
+from aira_jax.compose.pipeline import Pipeline
 from aira_jax.patterns import parse, registry, tokens
 from aira_jax.reports import page_frame
 from aira_jax.reports.campaign import view

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from aira_jax.compose import flops
-from aira_jax.compose.pipeline import FEW, Pipeline, Scaled
+from aira_jax.compose.kmeans import FEW
+from aira_jax.compose.pipeline import Pipeline, Scaled
 from aira_jax.compose.rows import Collection
 from aira_jax.core.formatting import number
 from aira_jax.patterns import parse

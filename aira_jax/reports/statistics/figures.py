@@ -90,7 +90,7 @@ def gap(summary: Summary) -> Figure | None:
         axes.plot(ends, (y, y), "-", color=colour, lw=2, alpha=0.5, zorder=2)
         axes.plot(ends[0], y, "o", ms=9, mfc="white", mec=colour, mew=1.6, zorder=3)
         axes.plot(ends[1], y, "o", ms=4.5, color=colour, zorder=4)
-        axes.annotate(f"{cell.generalisation_gap.value:.4f}, {cell.tested} of {cell.good} tested", (1, y),
+        axes.annotate(f"{_gap_told(cell)}, {cell.tested} of {cell.good} tested", (1, y),
                       xycoords=("axes fraction", "data"), xytext=(6, 0), textcoords="offset points", va="center",
                       fontsize=8, color=INK, annotation_clip=False)  # fmt: skip
 
@@ -161,6 +161,10 @@ def median_so_far(curves: Sequence[dict[int, float]], worst: float) -> dict[int,
         if now and math.isfinite(value := sorted(now, reverse=worst > 0)[(len(now) - 1) // 2]):
             middle[step] = value
     return middle
+
+
+def _gap_told(cell: Cell) -> str:
+    return f"{cell.generalisation_gap.value:.4f}" if cell.generalisation_gap else "gap not known"
 
 
 def _ran(row, cell: Cell) -> bool:
