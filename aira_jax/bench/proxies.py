@@ -93,7 +93,7 @@ def store_winners(measured: Sequence[Arm], table: Path = engine_table.TABLE) -> 
     rows = json.loads(table.read_text())["rows"] if table.exists() else []
     for name, task in dict.fromkeys((arm.preset, arm.task) for arm in measured):
         preset = fidelity.get(name)
-        candidates = [a for a in measured if (a.preset, a.task) == (name, task) and a.setup.engine is not Engine.UNION]
+        candidates = [a for a in measured if (a.preset, a.task) == (name, task)]
         best = min(candidates, key=lambda arm: arm.evaluation_s(preset.steps()))
         shape = {"backend": device.platform, "device": device.device_kind, "d": preset.d, "batch": preset.batch}
         shape["length"] = best.length

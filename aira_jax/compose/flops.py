@@ -94,7 +94,7 @@ def steps_for_budget(
     space: Space | None = None,
     rounding: Rounding | str = Rounding.FLOOR,
 ) -> int:
-    """Optimiser steps that `budget` FLOPs pay for. The default never exceeds the budget; 0 if it buys no step."""
+    """Optimizer steps that `budget` FLOPs pay for. The default never exceeds the budget; 0 if it buys no step."""
     dims = dims_lib.get(scale, space)
     per_step = flops_per_token(layers, dims) * dims.tokens_per_step
     return rounding_lib.apply(rounding, rounding_lib.positive(budget, "budget") / per_step)

@@ -1,4 +1,4 @@
-"""Layer programs: five ways to run the same arrangement of blocks, with equal results.
+"""Layer programs: three ways to run the same arrangement of blocks, with equal results.
 
 Which one is fastest depends on the machine and on the task's shape, so it is measured (`scripts/bench_proxy.py`) and
 looked up (`engine_table.py`). L is the number of layers.
@@ -21,20 +21,14 @@ class Engine(enum.StrEnum):
     """How the blocks are laid out in memory and in the program.
 
     UNROLLED: one parameter tree per layer, every layer written out; compiled anew for every arrangement.
-    STACKED: parameters stacked per primitive, every layer written out.
-    STACKED_SCAN: parameters stacked per primitive, one scan whose index tables are data: all arrangements with the same
-        counts share one compiled program.
-    SHARED: STACKED_SCAN with every stack padded to L layers: all arrangements of the same primitives share one program.
+    SHARED: parameters stacked per primitive and padded to L layers, one scan whose index tables are data: all
+        arrangements of the same primitives share one compiled program.
     REPEATS: a scan over the repeats of a unit, as in 8(A-M); the rest written out.
-    UNION: one scan over parameters of all primitives in every layer. The negative control.
     """
 
     UNROLLED = "unrolled"
-    STACKED = "stacked"
-    STACKED_SCAN = "stacked-scan"
     SHARED = "shared"
     REPEATS = "repeats"
-    UNION = "union"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,13 +46,8 @@ class LayerProgram:
 
     def pack(self, stacked: dict[str, Params]) -> Params:
         """`stacked` maps each primitive of the pattern to a tree of host arrays [its number of layers, ...]."""
-        match self.engine:
-            case Engine.STACKED | Engine.STACKED_SCAN:
-                return stacked
-            case Engine.SHARED:
-                return jax.tree.map(lambda stack: _lengthened(stack, len(self.layers)), stacked)
-            case Engine.UNION:
-                return self._union(stacked)
+        if self.engine is Engine.SHARED:
+            return jax.tree.map(lambda stack: _lengthened(stack, len(self.layers)), stacked)
         per_layer = [_take(stacked[primitive], slot) for primitive, slot in self._slots()]
         if self.engine is Engine.UNROLLED:
             return per_layer
@@ -69,16 +58,16 @@ class LayerProgram:
 
     def tables(self) -> dict[str, np.ndarray]:
         """Index tables of the arrangement, int32 [L]; empty for engines that write it into the program."""
-        if self.engine not in (Engine.STACKED_SCAN, Engine.SHARED, Engine.UNION):
+        if self.engine is not Engine.SHARED:
             return {}
         slots = self._slots()
         kind = [self._kinds().index(primitive) for primitive, _ in slots]
         return {"kind": np.asarray(kind, np.int32), "slot": np.asarray([slot for _, slot in slots], np.int32)}
 
-    def depends_on(self) -> tuple:
-        """What the program depends on besides its arguments' shapes: less than the arrangement if that is data."""
-        shares = self.engine in (Engine.STACKED_SCAN, Engine.SHARED, Engine.UNION)
-        return self.engine, self.primitives, self._kinds() if shares else self.layers
+    @property
+    def written(self) -> tuple[str, ...]:
+        """What of the arrangement stands in the program: its kinds of layers where their order is data."""
+        return self._kinds() if self.engine is Engine.SHARED else self.layers
 
     def run(self, params: Params, tables: dict[str, jax.Array], x_BTD: jax.Array) -> jax.Array:
         """The residual stream after the last layer; `params` as `pack` made them."""
@@ -86,16 +75,11 @@ class LayerProgram:
             case Engine.UNROLLED:
                 for primitive, p in zip(self.layers, params, strict=True):
                     x_BTD = self._apply(primitive, p, x_BTD)
-            case Engine.STACKED:
-                for primitive, slot in self._slots():
-                    x_BTD = self._apply(primitive, _take(params[primitive], slot), x_BTD)
-            case Engine.STACKED_SCAN | Engine.SHARED:
+            case Engine.SHARED:
                 x_BTD = self._scan_stacks(params, tables, x_BTD)
             case Engine.REPEATS:
                 for (start, size, _), unit_params in zip(segments(self.layers), params, strict=True):
                     x_BTD = self._repeat(self.layers[start : start + size], unit_params, x_BTD)
-            case Engine.UNION:
-                x_BTD = self._scan_union(params, tables, x_BTD)
         return x_BTD
 
     def _apply(self, primitive, params, x_BTD):
@@ -129,26 +113,6 @@ class LayerProgram:
         if jax.tree.leaves(unit_params)[0].shape[0] == 1:
             return body(x_BTD, _take(unit_params, 0))[0]
         return jax.lax.scan(body, x_BTD, unit_params)[0]
-
-    def _union(self, stacked):
-        slots = self._slots()
-        layers = []
-        for primitive, slot in slots:
-            own = {k: jax.tree.map(lambda leaf: np.zeros_like(leaf[0]), stacked[k]) for k in self._kinds()}
-            layers.append(own | {primitive: _take(stacked[primitive], slot)})
-        return _stack(layers)
-
-    def _scan_union(self, union, tables, x_BTD):
-        branches = [
-            lambda params, x_BTD, primitive=primitive: self._apply(primitive, params[primitive], x_BTD)
-            for primitive in self._kinds()
-        ]
-
-        def body(x_BTD, layer):
-            params, kind = layer
-            return jax.lax.switch(kind, branches, params, x_BTD), None
-
-        return jax.lax.scan(body, x_BTD, (union, tables["kind"]))[0]
 
 
 def segments(layers: Sequence[str]) -> list[tuple[int, int, int]]:

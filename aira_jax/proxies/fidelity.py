@@ -112,7 +112,7 @@ class Preset:
         return plain | {"tasks": {task: self.fields(task) for task in sorted(tasks)}, "scored_batch": SCORED_BATCH}
 
     def steps(self) -> int:
-        """Optimiser steps per task."""
+        """Optimizer steps per task."""
         return self.epochs * -(-self.train // self.batch)
 
 

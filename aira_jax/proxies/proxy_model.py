@@ -62,8 +62,8 @@ class ProxyModel:
         """
         key, layers = jax.random.key(seed), self.program.layers
 
-        def draw(f, *depends_on):
-            program = compiler(jax.jit(f), key, depends_on=("initial", *depends_on), **_QUICK)
+        def draw(f, *about):
+            program = compiler(jax.jit(f), key, about=("initial", *about), **_QUICK)
             return jax.tree.map(np.asarray, program.call(key))
 
         def ends(key, vocab=vocab):

@@ -44,7 +44,7 @@ class ProxyResult:
     """The scores of a pattern and how they came about.
 
     `score`, `macro` and `loss` are means over the tasks; `status` is the worst of the tasks'. `steps` counts the
-    optimiser steps of this call over all tasks (0 for a cache hit), `trained_steps` those behind the scores; `train_s`
+    optimizer steps of this call over all tasks (0 for a cache hit), `trained_steps` those behind the scores; `train_s`
     and `compile_s` are seconds of this call. `curve` holds a task's mean training loss per epoch, `epoch` the epoch
     that was scored. `selected_on_test` marks the comparison mode select=best_test_madlab, `stopped_early` names the
     tasks that reached the preset's `stop_at`.

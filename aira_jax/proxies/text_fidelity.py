@@ -6,7 +6,7 @@ cpu-s   bytes, 2,000 windows of 128
 cpu-m   a BPE of 4,096 tokens learned from the corpus, 10,000 windows of 256
 paper   GPT-2's BPE, windows of 512, as many as the paper reports (arXiv 2605.15871)
 
-The paper publishes neither optimiser nor vocabulary of these proxies: those of `paper` are this project's own choice.
+The paper publishes neither optimizer nor vocabulary of these proxies: those of `paper` are this project's own choice.
 """
 
 import dataclasses
@@ -97,7 +97,7 @@ class TextPreset:
         return plain | {"scored_batch": SCORED_BATCH}
 
     def steps(self) -> int:
-        """Optimiser steps on the full train split."""
+        """Optimizer steps on the full train split."""
         return self.epochs * -(-self.train // self.batch)
 
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from aira_jax.proxies import metrics, optimiser, proxy_model
+from aira_jax.proxies import metrics, optimizer, proxy_model
 from aira_jax.proxies.compile_cache import Compiler
 from aira_jax.proxies.fidelity import DType, Preset, Select
 from aira_jax.proxies.mad import IGNORED, Rows
@@ -99,7 +99,7 @@ class Trainer:
             preset, layers, autoencoder=lanes[0].task == "compression", vocab=vocab, setup=setup
         )
         self.steps = preset.epochs * -(-len(lanes[0].train) // preset.batch)
-        self.optimiser = optimiser.make(preset, self.steps)
+        self.optimizer = optimizer.make(preset, self.steps)
         self.tables = jax.tree.map(jnp.asarray, self.model.program.tables())
         self.train_rows, self.test_rows = (
             {
@@ -116,14 +116,14 @@ class Trainer:
         self.compile_s = time.perf_counter() - start
 
     def _initial_state(self, compiler: Compiler) -> Tree:
-        """Parameters and optimiser state of all lanes as host arrays, leading dim E."""
+        """Parameters and optimizer state of all lanes as host arrays, leading dim E."""
         lanes = [self.model.initial_params(lane.seed, lane.vocab, compiler) for lane in self.lanes]
         params = jax.tree.map(lambda *leaves: np.stack(leaves), *lanes)
-        empty = jax.eval_shape(jax.vmap(self.optimiser.init), params)
+        empty = jax.eval_shape(jax.vmap(self.optimizer.init), params)
         return params, jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), empty)
 
     def initial_state(self) -> Tree:
-        """Parameters and optimiser state of all lanes on the device; `train_epoch` uses its argument up."""
+        """Parameters and optimizer state of all lanes on the device; `train_epoch` uses its argument up."""
         return jax.tree.map(jnp.array, self.initial)
 
     def order(self, epoch: int) -> tuple[jax.Array, jax.Array]:
@@ -172,20 +172,21 @@ class Trainer:
     def train_epoch(self) -> Callable:
         """The compiled `_epoch`; its first argument is used up."""
         args = self.initial, self.train_rows, *self.order(0), self.tables
-        settings = optimiser.depends_on(self.preset, self.steps)
-        return self._compiled(jax.jit(self._epoch, donate_argnums=0), args, "epoch", settings)
+        return self._compiled(jax.jit(self._epoch, donate_argnums=0), args, "epoch")
 
     @functools.cached_property
     def test(self) -> Callable:
         """The compiled `_test`."""
         return self._compiled(jax.jit(self._test), (self.initial[0], self.test_rows, self.tables), "test")
 
-    def _compiled(self, jitted, args: tuple, *depends_on) -> Callable:
-        depends_on = (*depends_on, self.model.wrapper, *self.model.program.depends_on(), self.micro)
+    def _compiled(self, jitted, args: tuple, name: str) -> Callable:
+        program = self.model.program
+        arrangement = program.engine, program.primitives, program.written
+        about = name, self.preset.resolved(), self.steps, self.micro, self.model.wrapper, arrangement
         with jax.default_matmul_precision(self._precision):
-            program = self._compiler(jitted, *args, depends_on=depends_on)
-        self.compile_s += program.seconds
-        return program.call
+            made = self._compiler(jitted, *args, about=about)
+        self.compile_s += made.seconds
+        return made.call
 
     def _epoch(self, state, rows, order_ESB, passes_S, tables):
         def step(state, batch):
@@ -198,7 +199,7 @@ class Trainer:
     def _step(self, state, rows, order_B, passes, tables):
         params, momenta = state
         loss, grads = self.gradient(params, rows, order_B, passes, tables)
-        updates, momenta = self.optimiser.update(grads, momenta, params)
+        updates, momenta = self.optimizer.update(grads, momenta, params)
         return (optax.apply_updates(params, updates), momenta), loss
 
     def gradient(self, params: Tree, rows: Tree, order_B: jax.Array, passes: jax.Array, tables: Tree):

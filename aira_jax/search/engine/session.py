@@ -172,7 +172,7 @@ class Session:
             self.control,
             self.slots,
             scratch=self.scratch,
-            env={"AIRA_JAX_CACHE": str(self.cache), "PYTHONPATH": str(ROOT), **self._variant()},
+            env={"AIRA_JAX_CACHE": str(self.cache), "PYTHONPATH": str(ROOT), **self._programs(), **self._variant()},
             clock=clock,
             min_exec_s=self.settings.budget.min_exec_s,
             preallocate=self.settings.workers.slots_per_device == 1,
@@ -187,6 +187,11 @@ class Session:
             scratch=self.scratch,
             hidden=(self.folder.parents[2].resolve(), self.cache),
         )
+
+    def _programs(self) -> dict[str, str]:
+        """No compiled program is kept where candidates could reach the cache that holds them."""
+        probe = getattr(self._sandbox, "probe", None)
+        return {} if probe and probe().files else {"AIRA_JAX_PROGRAMS": "0"}
 
     def _variant(self) -> dict[str, str]:
         """What the evaluator must know of a search that asks for shorter or narrower models than the task's."""

@@ -1,4 +1,4 @@
-"""The optimiser of a proxy: AdamW on all parameters; text proxies add a schedule and clip the gradient."""
+"""The optimizer of a proxy: AdamW on all parameters; text proxies add a schedule and clip the gradient."""
 
 from collections.abc import Callable
 
@@ -15,12 +15,6 @@ def make(preset: Preset | TextPreset, steps: int) -> optax.GradientTransformatio
     rate = preset.lr if preset.final_lr is None else schedule(preset.lr, preset.final_lr, preset.warmup, steps)
     adamw = optax.adamw(rate, preset.b1, preset.b2, preset.eps, weight_decay=preset.weight_decay)
     return adamw if preset.clip is None else optax.chain(optax.clip_by_global_norm(preset.clip), adamw)
-
-
-def depends_on(preset: Preset | TextPreset, steps: int) -> tuple:
-    """Equal for equal optimisers."""
-    adamw = (preset.lr, preset.weight_decay, preset.b1, preset.b2, preset.eps)
-    return adamw if preset.final_lr is None else (*adamw, preset.final_lr, preset.warmup, preset.clip, steps)
 
 
 def schedule(lr: float, final_lr: float, warmup: int, steps: int) -> Callable[[jax.Array], jax.Array]:
