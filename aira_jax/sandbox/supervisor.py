@@ -6,6 +6,7 @@ One thread only: PR_SET_PDEATHSIG follows the thread that forked. Standard libra
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -212,7 +213,10 @@ class Watch:
 
 
 def _disk_bytes(folder: str) -> int:
-    """What the files below `folder` occupy. Files that vanish meanwhile count nothing."""
+    """What the files below `folder` occupy. Files that vanish meanwhile count nothing.
+
+    Folders so deep that their path is too long to be named could hold anything, and count as more than any limit.
+    """
     total = 0
     waiting = [folder]
     while waiting:
@@ -225,6 +229,10 @@ def _disk_bytes(folder: str) -> int:
                             waiting.append(entry.path)
         except (FileNotFoundError, PermissionError):
             continue
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            return sys.maxsize
     return total
 
 

@@ -5,11 +5,14 @@ import itertools
 import os
 import shutil
 import stat
+import uuid
 from pathlib import Path
 
 from aira_jax.sandbox.base import Job, Mount
 
 TMP = ".tmp"
+MAX_DEPTH = 32  # of folders that a program may leave behind
+_LONGEST = 3_000  # bytes of a path, of the 4,096 that the system can name
 
 
 def prepare(job: Job) -> Path:
@@ -79,17 +82,43 @@ def _files(mounts: tuple[Mount, ...]) -> list[Path]:
 def disarm(workdir: Path) -> None:
     """Removes temporary files, links, pipes, sockets and set-user-id bits that a program left; opens what it closed.
 
-    Whoever reads the results, or mounts them beside labels for a trusted program, then meets plain files only.
+    Folders below level MAX_DEPTH go too. Whoever reads the results, or mounts them beside labels for a trusted program,
+    then meets plain files only, in a tree that every walk can follow.
     """
     os.chmod(workdir, 0o700)
-    for root, folders, files in os.walk(workdir):
-        for name in folders + files:
-            path = os.path.join(root, name)
-            kind = os.lstat(path).st_mode
+    waiting = [(str(workdir), 0)]
+    while waiting:
+        folder, depth = waiting.pop()
+        for entry in _entries(folder):
+            kind = entry.stat(follow_symlinks=False).st_mode
             if stat.S_ISDIR(kind):
-                os.chmod(path, kind | 0o700)
+                os.chmod(entry.path, kind | 0o700)
+                if depth + 1 >= MAX_DEPTH or len(os.fsencode(entry.path)) > _LONGEST:
+                    remove(entry.path)
+                else:
+                    waiting.append((entry.path, depth + 1))
             elif not stat.S_ISREG(kind):
-                os.unlink(path)
+                os.unlink(entry.path)
             elif kind & (stat.S_ISUID | stat.S_ISGID) or not kind & stat.S_IRUSR:
-                os.chmod(path, kind & 0o777 | stat.S_IRUSR)
+                os.chmod(entry.path, kind & 0o777 | stat.S_IRUSR)
     shutil.rmtree(workdir / TMP, ignore_errors=True)
+
+
+def remove(folder: str) -> None:
+    """Deletes a folder however deep it is: what lies in it is lifted to its top, so that no path grows long."""
+    waiting = [folder]
+    while waiting:
+        place = waiting.pop()
+        for entry in _entries(place):
+            if entry.is_dir(follow_symlinks=False):
+                os.chmod(entry.path, 0o700)
+                waiting.append(os.path.join(os.path.dirname(folder), f".removing-{uuid.uuid4().hex}"))
+                os.rename(entry.path, waiting[-1])
+            else:
+                os.unlink(entry.path)
+        os.rmdir(place)
+
+
+def _entries(folder: str) -> list[os.DirEntry]:
+    with os.scandir(folder) as found:
+        return list(found)

@@ -161,6 +161,15 @@ def test_claims_that_nobody_could_print_or_draw_are_dropped(prepared, product, c
     assert (code, result["value"], result["curve"], result["extra"]["fit"]) == (0, 1.0, [], {})
 
 
+def test_claims_that_cannot_be_or_that_nobody_asked_for_are_dropped(prepared, product):
+    np.save(product / "predictions.npy", answers(prepared, ROWS))
+    extra = {"compile_s": "<b>", "steps_per_s": -1, "train_rows": 8, "mine": 1, "warnings": ["slow", 1]}
+    (product / "fit.json").write_text(json.dumps({"train_s": -5, "n_params": -1, "steps": 1.5, "extra": extra}))
+    result = score(prepared, product)[1]
+    assert (result["train_s"], result["n_params"], result["steps"]) == (0.0, None, None)
+    assert result["extra"]["fit"] == {"compile_s": None, "steps_per_s": None, "train_rows": 8}
+
+
 def test_the_score_needs_neither_jax_nor_the_candidates_code(prepared, product):
     np.save(product / "predictions.npy", answers(prepared, ROWS))
     script = loader.load(NAME).folder / "evaluate.py"

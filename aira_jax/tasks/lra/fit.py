@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lra.job import Job, Report
 
 PREDICTIONS, FIT, RUN = "predictions.npy", "fit.json", "run"
+MEASURED = ("steps_per_s", "tokens_per_s", "peak_memory_bytes", "params_vs_transformer", "compile_s", "train_rows")
 
 
 def fit(task: Task, arguments: Arguments, candidate: Candidate) -> Score:
@@ -116,11 +117,10 @@ def _trained(job: "Job", rows: "store.Split", curve: list[list[float]]):
 
 def _facts(report: "Report") -> dict[str, Any]:
     """What a fit says about itself."""
-    kept = ("steps_per_s", "tokens_per_s", "peak_memory_bytes", "params_vs_transformer", "compile_s", "train_rows")
     return {
         "train_s": report.wall_s - report.compile_s,
         "device_s": report.wall_s,
         "n_params": report.params,
         "steps": report.steps,
-        "extra": {key: getattr(report, key) for key in kept} | {"warnings": list(report.warnings)},
+        "extra": {key: getattr(report, key) for key in MEASURED} | {"warnings": list(report.warnings)},
     }

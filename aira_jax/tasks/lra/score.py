@@ -13,8 +13,10 @@ from aira_jax.core.failures import Failure
 from aira_jax.tasks import client
 from aira_jax.tasks.evaluation import Arguments, CandidateError, Score
 from aira_jax.tasks.lra import task_data
-from aira_jax.tasks.lra.fit import FIT, PREDICTIONS
+from aira_jax.tasks.lra.fit import FIT, MEASURED, PREDICTIONS
 from aira_jax.tasks.lra.submission import Candidate
+
+_LARGEST = 1e18
 
 
 def compared(arguments: Arguments, candidate: Candidate, data: Path, product: Path) -> Score:
@@ -61,20 +63,19 @@ def _answers(path: Path, rows: int, classes: int):
 
 
 def _believable(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The members of a Score that a fit claims, each only if it has the right type."""
-
-    def number(key: str, kind: type) -> Any:
-        value = facts.get(key)
-        return value if type(value) in (int, kind) and _is_believable(value) else None
-
-    curve, extra = facts.get("curve"), facts.get("extra")
+    """The members of a Score that a fit claims, each only if it has the right type and a possible value."""
+    extra = facts.get("extra")
+    extra = extra if isinstance(extra, dict) else {}
+    curve, warnings = facts.get("curve"), extra.get("warnings")
+    measured = {key: _amount(extra.get(key)) for key in MEASURED if key in extra}
+    told = isinstance(warnings, list) and all(isinstance(text, str) for text in warnings)
     return {
-        "train_s": number("train_s", float) or 0.0,
-        "device_s": number("device_s", float) or 0.0,
-        "n_params": number("n_params", int),
-        "steps": number("steps", int),
+        "train_s": _amount(facts.get("train_s")) or 0.0,
+        "device_s": _amount(facts.get("device_s")) or 0.0,
+        "n_params": _count(facts.get("n_params")),
+        "steps": _count(facts.get("steps")),
         "curve": curve if isinstance(curve, list) and all(map(_is_point, curve)) else [],
-        "extra": extra if isinstance(extra, dict) else {},
+        "extra": measured | ({"warnings": warnings} if told else {}),
     }
 
 
@@ -83,8 +84,12 @@ def _is_point(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and _is_believable(value)
+    return type(value) in (int, float) and -_LARGEST < value < _LARGEST  # false for NaN
 
 
-def _is_believable(value: float) -> bool:
-    return -1e18 < value < 1e18  # false for NaN
+def _amount(value: Any) -> float | None:
+    return value if _is_number(value) and value >= 0 else None
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and 0 <= value < _LARGEST else None
