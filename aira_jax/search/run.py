@@ -29,7 +29,7 @@ from aira_jax.search.log.events import Kind, Record, WriteFailed
 from aira_jax.search.log.journal import Journal, Observer
 from aira_jax.search.operators.requests import CallOptions, Fitness, PromptContext
 from aira_jax.search.settings import PROPOSERS, Settings, TestWhen
-from aira_jax.tasks import loader, mounts
+from aira_jax.tasks import loader, mounts, packages
 from aira_jax.tasks.overview import data_overview
 from aira_jax.tasks.task import Task
 
@@ -151,6 +151,8 @@ def _run(session: Session, prepared, pool: WorkerPool) -> tuple[Stopped, Exit]:
 def _search(session: Session, prepared, pool: WorkerPool) -> Stopped:
     """The search session proper; test scores follow on an account of their own."""
     settings, journal = session.settings, session.journal
+    if advice := packages.advice(session.task.name, session.task.requirements):
+        journal.append(Kind.WARNING, code="packages", text=advice)
     context = run_context(session, prepared)
     stopped = Loop(context, pool, settings.policy, settings.workers).run()
     if stopped.reason not in RESUMABLE:

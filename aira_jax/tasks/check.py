@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from aira_jax.core.failures import OF_THE_PROGRAM
-from aira_jax.tasks import client, loader, mounts
+from aira_jax.tasks import client, loader, mounts, packages
 from aira_jax.tasks.evaluation import Exit, Split
+from aira_jax.tasks.schema import Rules
 from aira_jax.tasks.task import Task
 
 HEADINGS = (
@@ -60,18 +61,39 @@ class _Broken(Exception):
     """A claim does not hold."""
 
 
-def check(folder: Path, *, train: bool = True, examples: Path | None = None) -> Iterator[Finding]:
+def check(
+    folder: Path,
+    *,
+    train: bool = True,
+    examples: Path | None = None,
+    rules: Rules | None = None,
+    data_root: Path | None = None,
+) -> Iterator[Finding]:
     """Examines a task folder, claim by claim. `train` false leaves out all that trains a candidate.
 
-    `examples` is where broken/ and failing/ lie; None: in the folder itself.
+    `examples` is where broken/ and failing/ lie; None: in the folder itself. `rules` are by default our own for folders
+    of this package, else the format's (loader.rules_of). Raw data that the folder's scripts read lie in `data_root`/raw.
     """
+    rules = rules or loader.rules_of(folder)
     try:
-        task = loader.load_folder(folder)
+        task = loader.load_folder(folder, rules)
     except ValueError as error:
         yield Finding("metadata.yaml and the files that it names are in order", str(error), 0.0)
         return
     with tempfile.TemporaryDirectory(prefix="task-check-") as scratch:
+        if data_root is not None:
+            (Path(scratch) / "data").mkdir()
+            (Path(scratch) / "data" / "raw").symlink_to(data_root.absolute() / "raw")
         bench = _Bench(task, Path(scratch), examples or folder)
+        if task.cli < 2 and rules is Rules.FORMAT:
+            for claim in (
+                bench.packages_are_installed,
+                bench.preparing_into_no_directory_ends_with_exit_1,
+                bench.data_are_prepared_with_labels_apart,
+                bench.bad_submissions_end_with_exit_2_and_no_score,
+            ):
+                yield _examine(claim)
+            return
         claims: list[Callable[[], None]] = [
             bench.metadata_is_in_order,
             bench.description_has_all_headings,
@@ -165,6 +187,9 @@ class _Bench:
     def data_are_prepared_with_labels_apart(self) -> None:
         prepared = self._prepared()
         found = sorted(path.name for path in prepared.agent.iterdir())
+        if self.task.cli < 2:
+            self._must_be_apart(found, prepared)
+            return
         if found != ["test", "train", "validation"]:
             raise _Broken(f"the agent's folder holds {', '.join(found)}, expected test, train, validation")
         for split, mount in zip(Split, (prepared.eval_validation, prepared.eval_test), strict=True):
@@ -172,6 +197,19 @@ class _Bench:
             expected = [f"{split}_inputs"] * self.task.executes_candidate + [f"{split}_with_labels"]
             if labels != expected:
                 raise _Broken(f"the labels of {split} are {labels}, expected {' and '.join(expected)}")
+
+    def _must_be_apart(self, found: Sequence[str], prepared: mounts.Prepared) -> None:
+        labels = sorted(path.name for path in prepared.eval_test.iterdir())
+        if not {"test", "train"} <= set(found) or labels != ["test_with_labels"]:
+            raise _Broken(
+                f"the agent's folder holds {', '.join(found)}, that of the labels {', '.join(labels)}; "
+                "expected at least train and test, and test_with_labels"
+            )
+
+    def packages_are_installed(self) -> None:
+        advice = packages.advice(self.task.name, self.task.requirements)
+        if advice:
+            raise _Broken(advice)
 
     def starter_passes_the_static_check_without_jax(self) -> None:
         run = self._evaluate(self.task.starter, ["--stage=check"], python=["-X", "importtime"])
@@ -190,9 +228,11 @@ class _Bench:
         cases = {path.name: _candidate(path, self.task.artifact) for path in broken}
         cases |= {"an absent file": {}, "an empty file": {self.task.artifact: ""}}
         for name, files in cases.items():
-            run = self._evaluate(files, [])
+            run = self._evaluate(files, [], split=Split.TEST if self.task.cli < 2 else None)
             run.must_end_with(Exit.INVALID, name)
             run.must_hold_no_score(name)
+            if self.task.cli < 2:
+                continue
             if self.task.artifact not in run.stderr or "Traceback" in run.stderr:
                 raise _Broken(f"{name}: the message must name {self.task.artifact} and show no traceback")
             run.must_have_class(_class_of(name, "interface"), name)
@@ -247,16 +287,17 @@ class _Bench:
             raise _Broken(f"the result file and the result block differ: {run.result['value']} and {value}")
 
     def _prepared(self) -> mounts.Prepared:
-        return mounts.prepare_test(self.task, PROFILE, self.scratch / "data")
+        profile = PROFILE if self.task.cli >= 2 else next(iter(self.task.profiles))
+        return mounts.prepare_test(self.task, profile, self.scratch / "data")
 
     def _evaluate(self, files, flags: Sequence[str], *, split: Split | None = None, python: Sequence[str] = ()) -> _Run:
         """Runs evaluate.py in a fresh work directory; `split` None leaves ./data out."""
         with self._workdir(files, split) as workdir:
-            common = [
-                f"--submission-file={self.task.artifact}",
-                f"--profile={PROFILE}",
-                f"--result-file={client.RESULT_FILE}",
-            ]
+            common = [f"--submission-file={self.task.artifact}"]
+            if self.task.cli < 2:
+                done = self._python("evaluate.py", common, cwd=workdir, python=python)
+                return _Run(done.returncode, done.stdout, done.stderr, None)
+            common += [f"--profile={PROFILE}", f"--result-file={client.RESULT_FILE}"]
             wanted = [] if split is None else [f"--split={split}"]
             done = self._python("evaluate.py", [*common, *wanted, *flags], cwd=workdir, python=python)
             content = client.read_result(workdir / client.RESULT_FILE)

@@ -20,6 +20,11 @@ from aira_jax.tasks import schema
 from aira_jax.tasks.task import Task, digest
 
 FOLDER = Path(__file__).parent
+_REQUIREMENTS = (
+    "prepare_code_python_requirements",
+    "container_python_requirements",
+    "evaluate_container_python_requirements",
+)
 _EXAMPLES = ("broken", "failing", "gold_submission")
 
 
@@ -58,8 +63,16 @@ def folder_of(path: str | Path) -> Path:
     return Path(path).expanduser().resolve()
 
 
-def load_folder(folder: Path) -> Task:
-    """The task in any folder of the format. Raises ValueError that names file and key of what is wrong."""
+def rules_of(folder: Path) -> schema.Rules:
+    """Our own rules for the folders of this package, the format's for everyone else's."""
+    return schema.Rules.OWN if folder.resolve().is_relative_to(FOLDER.resolve()) else schema.Rules.FORMAT
+
+
+def load_folder(folder: Path, rules: schema.Rules | None = None) -> Task:
+    """The task in any folder of the format, by default under `rules_of(folder)`.
+
+    Raises ValueError that names file and key of what is wrong.
+    """
     path = folder / "metadata.yaml"
     try:
         metadata = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -67,7 +80,7 @@ def load_folder(folder: Path) -> Task:
         raise ValueError(f"{path}: no such file") from error
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not valid YAML ({error})") from error
-    schema.validate(metadata, folder.name, source=str(path))
+    schema.validate(metadata, folder.name, rules=rules or rules_of(folder), source=str(path))
     info, extension = metadata["logging_info"], {**_upstream(metadata), **metadata.get("aira_jax", {})}
     sha = _sha(folder, metadata)
     return Task(
@@ -97,6 +110,9 @@ def load_folder(folder: Path) -> Task:
         modules=tuple(extension.get("modules", ())),
         space_file=extension.get("space"),
         corpus=extension.get("corpus"),
+        requirements=tuple(
+            dict.fromkeys(name for key in _REQUIREMENTS for name in schema.packages(metadata.get(key, [])))
+        ),
     )
 
 

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aira_jax.sandbox.base import Mount
-from aira_jax.tasks import sources
+from aira_jax.tasks import packages, sources
 from aira_jax.tasks.evaluation import Split
 from aira_jax.tasks.preparation import HIDDEN_SEED, private_root
 from aira_jax.tasks.task import Task
@@ -47,7 +47,7 @@ class Prepared:
     def mounts(self, split: str, *, trusted: bool) -> tuple[Mount, ...]:
         """What an execution sees under ./data; a trusted one sees the labels of `split`."""
         labels = {Split.VALIDATION: self.eval_validation, Split.TEST: self.eval_test}[Split(split)]
-        folders = [path for path in sorted(self.agent.iterdir()) if path.is_dir()]
+        folders = sorted(self.agent.iterdir())
         apart = [path for path in sorted(labels.iterdir()) if path.is_dir()] if labels else []
         folders += [path for path in apart if trusted or path.name == f"{split}_inputs"]
         return tuple(Mount(path, f"data/{path.name}") for path in folders)
@@ -166,12 +166,32 @@ class _Place:
             command = [f"--global-shared-data-dir={raw}", f"--agent-data-mount-dir={mount}"]
             if self.task.cli >= 2:
                 command += [f"--profile={self.marker['profile']}", *flags]
+            else:
+                command.append(f"--agent-log-dir={self._empty_log(temporary)}")
             self._run(script, command)
+            if self.task.cli < 2:
+                self._remove_exports(mount, temporary)
             _make_read_only(mount)
             (temporary / MARKER).write_text(json.dumps(self.marker, sort_keys=True), encoding="utf-8")
             self._move(temporary, final)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def _empty_log(self, temporary: Path) -> Path:
+        """The folder of an agent that handed in empty files: scripts of the original format copy them beside labels."""
+        log = temporary / "log"
+        log.mkdir()
+        for name in self._exports():
+            (log / name).touch()
+        return log
+
+    def _remove_exports(self, mount: Path, temporary: Path) -> None:
+        shutil.rmtree(temporary / "log")
+        for name in self._exports():
+            (mount / name).unlink(missing_ok=True)
+
+    def _exports(self) -> list[str]:
+        return [name for name in self.task.export_globs if not set("*?[/") & set(name)]
 
     def _move(self, temporary: Path, final: Path) -> None:
         """Puts a finished folder into its place. What another process finished meanwhile stays; a damaged one goes."""
@@ -196,9 +216,10 @@ class _Place:
         command = [sys.executable, str(self.task.folder / script), *flags]
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         if done.returncode:
+            advice = packages.advice(self.task.name, self.task.requirements)
             raise ValueError(
                 f"{script} of {self.task.name} ended with exit code {done.returncode}:\n{done.stderr[-2000:].strip()}\n"
-                f"    the command was: {' '.join(command)}"
+                f"    the command was: {' '.join(command)}" + (f"\n{advice}" if advice else "")
             )
 
 

@@ -27,7 +27,8 @@ class Task:
     in, `editable` are globs of the files it may have, `starter` holds the files of a draft that starts from something.
     `executes_candidate` is false where the artifact is data. An `exclusive` task depends on the clock. `entry` is the
     script with which a candidate measures itself. `corpus` names the raw data from which its own are made
-    (sources.py). `limits` has check_s, fit_s, score_s (seconds) and memory_gb.
+    (sources.py). `limits` has check_s, fit_s, score_s (seconds) and memory_gb. `requirements` are the packages for its
+    scripts and its candidates, as pip reads them.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Task:
     modules: tuple[str, ...]
     space_file: str | None
     corpus: str | None = None
+    requirements: tuple[str, ...] = ()
 
     @functools.cached_property
     def space(self) -> ModuleType | None:
