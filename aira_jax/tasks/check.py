@@ -72,7 +72,7 @@ def check(
     """Examines a task folder, claim by claim. `train` false leaves out all that trains a candidate.
 
     `examples` is where broken/ and failing/ lie; None: in the folder itself. `rules` are by default our own for folders
-    of this package, else the format's (loader.rules_of). Raw data that the folder's scripts read lie in `data_root`/raw.
+    of this package, else the format's (loader.rules_of). Raw data for the scripts lie in `data_root`/raw.
     """
     rules = rules or loader.rules_of(folder)
     try:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import toy_task
 
-from aira_jax.search import events, run
+from aira_jax.search import run
+from aira_jax.search.log import events
+from aira_jax.search.log.tree import Tree
 from aira_jax.search.settings import Settings, to_config
-from aira_jax.search.tree import Tree
 from aira_jax.tasks import check, loader, mounts, packages, schema
 
 TOY = Path(__file__).parent / "airs_bench_toy" / "NumberParityNumbersAccuracy"
