@@ -1,6 +1,7 @@
 """The answer grammar: what is read, what is refused, and with which words."""
 
 import dataclasses
+import time
 
 import pytest
 from hypothesis import example, given
@@ -221,8 +222,8 @@ def test_deep_nesting_is_a_syntax_error_and_a_bad_escape_is_none():
 
 lines = st.lists(
     st.one_of(
-        st.text(st.characters(exclude_characters="\n\0", codec="utf-8"), max_size=12),
-        st.sampled_from(["```", "=======", "DELETE util.py", "<<<<<<< SEARCH model.py", "</think>", "<think>", "````"]),
+        st.text(st.characters(exclude_characters="\n\r\0\ufeff", codec="utf-8"), max_size=12),
+        st.sampled_from(["```", "=======", "DELETE util.py", "</think>", "<think>", "````"]),
     ),
     max_size=8,
 )
@@ -263,3 +264,137 @@ def test_an_edit_is_accepted_only_where_its_text_occurs_once(letters, data):
     else:
         changed = [*letters[:start], "new", *letters[start + len(wanted) :]]
         assert parse(text, (parent,), TASK).files["model.py"] == "".join(f"{l}\n" for l in changed)
+
+
+FILE = "```python path=util.py\nz = 1\n```\n"
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("```diff\n--- a/model.py\n+++ b/model.py\n@@ -1,1 +1,1 @@\n-a = 1\n+a = 2\n```", "diffs are not read"),
+        ("```\n--- a/model.py\n+++ b/model.py\n@@ -1 +1 @@\n-a = 1\n+a = 2\n```", "diffs are not read"),
+        ("```python path=model.py\n@@ -1,4 +1,4 @@\n-a = 1\n+a = 2\n```", "diffs are not read"),
+        ("```bash\npip install it\n```", "holds no file"),
+        ("```sh\nls\n```", "holds no file"),
+        ("```json\n{}\n```", "is this json fence a file?"),
+        ("```python\n# util.py\ny = 3\n```", "its first line names util.py"),
+        (FILE + "```\nx = 1\n```", "this fence has no path"),
+        ("```path=util.py\ndoc = '''\n```\nexample\n```\n'''\n```", "this fence has no path"),
+        ("```path=util.py\ndoc = '''\n```\nexample\n```\nx\n```\n", "this fence has no path"),
+        ("```python path=model.py\ndoc = '''\n```python\nx\n```\n'''\n```", "a fence begins inside the one of line 1"),
+        ("```path=model.py\nx = 1\n<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n```", "stands alone or is misspelt"),
+        ("<<<<<<< SEARCH model.py\na = 1\n=======\nb\n=======\nc\n>>>>>>> REPLACE", "more than one ======= line"),
+        (
+            "<<<<<<< SEARCH model.py\na = 1\n=======\nb\n" + edit("util.py", "y = 2", "y = 3"),
+            "'<<<<<<< SEARCH util.py' stands alone",
+        ),
+        ("<<<<<< SEARCH model.py\na = 1\n=======\nb\n>>>>>> REPLACE\n" + FILE, "stands alone or is misspelt"),
+        ("  <<<<<<< SEARCH model.py\na = 1\n=======\nb\n>>>>>>> REPLACE\n" + FILE, "stands alone or is misspelt"),
+        (FILE + ">>>>>>> REPLACE\n", "stands alone or is misspelt"),
+        ("~~~python path=model.py\nx = 1\n~~~\n" + FILE, "write fences with backticks"),
+        ("```python path=model.py\n" + edit("util.py", "y = 2", "y = 3") + "```", "stands in a fence of model.py"),
+        ("```\n" + edit("model.py", "a = 1", "a = 2"), "line 1: this fence is never closed"),
+    ],
+)
+def test_what_could_be_misread_is_asked_back(text, words):
+    assert words in refused(text)
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        "```python path=util.py",
+        "```python:util.py",
+        "```python filename=util.py",
+        '```python title="util.py"',
+        "```python file='util.py'",
+        "```{.python path=util.py}",
+        "```python util.py",
+        "```util.py",
+        "**util.py**\n```python",
+        "### `util.py`\n\n```python",
+        "File: util.py\n```",
+        "1. **`util.py`**:\n```python",
+    ],
+)
+def test_a_name_that_is_clear_is_taken_wherever_it_stands(opening):
+    got = parse(f"Plan.\n{opening}\nz = 9\n```\n", (PARENT,), TASK)
+    assert got.files == PARENT | {"util.py": "z = 9\n"}
+
+
+def test_edits_in_a_fence_with_a_path_are_edits_of_that_file():
+    text = "```python path=model.py\n<<<<<<< SEARCH\nb = 2\n=======\nb = 9\n>>>>>>> REPLACE\n```"
+    assert parse(text, (PARENT,), TASK).files["model.py"] == "a = 1\nb = 9\na = 3\nb = 4\n"
+
+
+@pytest.mark.parametrize("ticks", ["```", "````"])
+def test_an_answer_wrapped_in_markdown_is_read_inside(ticks):
+    text = f"{ticks}markdown\nPlan.\n\n```python path=model.py\nx = 1\n```\nDone.\n{ticks}\n"
+    got = parse(text, (PARENT,), TASK)
+    assert (got.plan, got.files["model.py"]) == ("Plan.", "x = 1\n")
+
+
+def test_commands_beside_a_file_are_prose():
+    assert parse("```bash\npip install it\n```\n" + FILE, (PARENT,), TASK).files == PARENT | {"util.py": "z = 1\n"}
+
+
+def test_a_byte_order_mark_hides_no_fence_and_line_ends_are_normalised():
+    got = parse("\ufeff```python path=model.py\r\nx = 1\r\n```\r\n", (PARENT,), TASK)
+    assert got.files["model.py"] == "x = 1\n"
+
+
+def test_a_copy_of_the_parent_with_other_line_ends_is_no_change():
+    copy = "```path=model.py\r\n" + PARENT["model.py"].replace("\n", "\r\n") + "```"
+    assert "no change" in refused(copy)
+    assert "no change" in refused("```path=model.py\na = 1\n```", ({"model.py": "a = 1\r\n"},))
+
+
+@pytest.mark.parametrize(
+    "stop_reason", ["error", "abort", "cancelled", "incomplete", "pause_turn", "tool_use", "SAFETY", "unheard of"]
+)
+def test_only_a_reason_known_as_complete_ends_an_answer(stop_reason):
+    assert "broken off" in refused("```path=model.py\nx = 1\n```", stop_reason=stop_reason)
+
+
+def test_max_tokens_in_capitals_is_a_cut_answer():
+    assert "cut at the output limit" in refused("```path=model.py\nx = 1\n```", stop_reason="MAX_TOKENS")
+
+
+def test_many_fences_and_edits_take_linear_time():
+    started = time.monotonic()
+    for piece in ("```\n", "```a=b\n\n", "```bash\n```\n", "<<<<<<< SEARCH\n", "<think>\n"):
+        with pytest.raises(AnswerError):
+            parse(piece * 20_000, (PARENT,), TASK)
+    assert time.monotonic() - started < 10  # quadratic: minutes
+
+
+markers = st.sampled_from(
+    [
+        "```",
+        "```python",
+        "=======",
+        ">>>>>>> REPLACE",
+        "<<<<<<< SEARCH model.py",
+        "````",
+        "x = 1",
+        "",
+        "# util.py",
+        "~~~ a",
+    ]
+)
+
+
+@given(st.lists(markers, max_size=8), st.lists(markers, max_size=4), st.sampled_from(["model.py", "util.py"]))
+def test_no_accepted_answer_holds_a_marker_line_or_loses_text_of_its_file(body, tail, path):
+    text = "\n".join(["Plan.", f"```python path={path}", *body, "```", *tail])
+    try:
+        got = parse(text, (PARENT,), TASK)
+    except AnswerError:
+        return
+    for content in got.files.values():
+        assert not any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in content.split("\n"))
+    written = "".join(f"{line}\n" for line in body)
+    edited = written.lstrip("\n").startswith("<<<<<<< SEARCH")
+    asides = "```" in body  # the file ends there, and what follows is read for itself
+    assert edited or asides or got.files[path] == written

@@ -11,8 +11,11 @@
     >>>>>>> REPLACE
     DELETE notes.txt                on a line of its own
 
-A fence without a path is the task's artifact, if there is one such fence only; a fence without a path that wraps edits
-is transparent. `<think>...</think>` outside of blocks is dropped, and so is everything before a lone `</think>`.
+The path may also stand in the fence as `python:model.py`, `title="model.py"` or `model.py`, or on a line of its own
+above it (`**model.py**`). A lone fence without any is the task's artifact if its language can be. What cannot be read
+for sure is refused with a question back, never guessed: diffs, misspelt or unpaired markers, a fence that ends inside
+of its file. A fence without a path that wraps edits, and one of `markdown` that wraps an answer, are transparent.
+Line ends become `\n`. `<think>...</think>` outside of blocks is dropped, and so is everything before a lone `</think>`.
 """
 
 import dataclasses
@@ -29,12 +32,48 @@ MAX_FILES = 64
 MAX_FILE_BYTES = 256 * 1024
 MAX_TOTAL_BYTES = 1024 * 1024
 MAX_PATH_CHARS = 200
+MAX_ANSWER_CHARS = 4 * MAX_TOTAL_BYTES
+MAX_BLOCKS = 512
+MAX_NAMING_CHARS = 300
 CUT = ("max_tokens", "length", "model_context_window_exceeded")
+COMPLETE = ("end_turn", "stop", "stop_sequence")
 
 _FENCE = re.compile(r" {0,3}(?P<ticks>`{3,})(?P<info>[^`]*)$")
-_PATH = re.compile(r"""(?:^|\s)path=(?:"(?P<quoted>[^"]*)"|(?P<bare>\S*))""")
+_TILDES = re.compile(r" {0,3}~{3,}\s*\S")
+_PATH = re.compile(
+    r"""(?:^|[\s{,])(?:path|file|filename|file_name|title|name)\s*=\s*"""
+    r"""(?:"(?P<quoted>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s}]*))"""
+)
+_NAME = r"[\w.-]+(?:/[\w.-]+)*\.[A-Za-z]\w{0,7}"
+_COLON = re.compile(rf"[\w+#.-]*:(?P<path>{_NAME}|\S*/\S+)$")
+_BARE = re.compile(rf"(?:[\w+#-]+\s+)?(?P<path>{_NAME})$")
+_HEADING = re.compile(
+    rf"[\s#>*_`\"'-]*(?:\d+[.)]\s+)?(?:(?:new |updated )?file(?:name)?\s*:?\s*)?"
+    rf"[*_`\"']*(?P<path>{_NAME})[*_`\"'\s]*:?[*_`\s]*$",
+    re.IGNORECASE,
+)
+_FIRST_LINE = re.compile(
+    rf"\s*(?:#|//|--|<!--)\s*(?:file(?:name)?\s*:\s*)?(?P<path>{_NAME})\s*(?:-->)?\s*$", re.IGNORECASE
+)
 _SEARCH = re.compile(r"<{7} SEARCH(?P<path>\s.*)?$")
+_MIDDLE = re.compile(r"={7}\s*$")
+_REPLACE = re.compile(r">{7} REPLACE\s*$")
+_MARKER = re.compile(r"\s*(?:<{5,9}\s*SEARCH\b|>{5,9}\s*REPLACE\b|<{7}(?:\s|$)|>{7}(?:\s|$))", re.IGNORECASE)
+_HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@", re.MULTILINE)
 _DELETE = re.compile(r"DELETE\s+(?P<path>\S+)\s*$")
+_ASIDE = ("bash", "sh", "shell", "zsh", "console", "terminal", "shell-session", "powershell", "output", "log")
+_DIFFS = ("diff", "patch", "udiff")
+_MARKDOWN = ("markdown", "md")
+_LANGUAGES = {  # of an unnamed fence that can be a file with this suffix
+    ".py": ("python", "python3", "py"),
+    ".json": ("json",),
+    ".yaml": ("yaml", "yml"),
+    ".yml": ("yaml", "yml"),
+    ".csv": ("csv",),
+    ".md": _MARKDOWN,
+    ".toml": ("toml",),
+}
+_ANY = ("", "text", "txt", "plaintext", "plain")
 
 
 class AnswerError(ValueError):
@@ -92,24 +131,39 @@ def parse(
 
     `parents` are the files of the node's parents in the action's order, empty for a draft. Edits and files that the
     answer does not mention refer to the first parent, for a draft to the task's starter files. A result that equals
-    one of the parents is an error ("no change"); so is an answer cut at `stop_reason` "max_tokens", and an edit unless
-    `allow_edits` (config.prompt.allow_edits).
+    one of the parents is an error ("no change"); so is an answer whose `stop_reason` is none of a complete one, and an
+    edit unless `allow_edits` (config.prompt.allow_edits).
     """
-    if stop_reason in CUT:
+    if stop_reason.lower() in CUT:
         raise AnswerError(
             f"the answer was cut at the output limit (stop reason {stop_reason}): answer more briefly, or use "
             "SEARCH/REPLACE edits instead of whole files"
         )
-    plan, blocks = _scan(text)
+    if stop_reason.lower() not in COMPLETE:
+        raise AnswerError(f"the answer was broken off (stop reason {stop_reason[:80]}): give all of it once more")
+    if len(text) > MAX_ANSWER_CHARS:
+        raise AnswerError(f"the answer has {len(text)} characters, at most {MAX_ANSWER_CHARS} are read")
+    plan, blocks = _scan(_normalised(text), _Names(task))
+    if len(blocks) > MAX_BLOCKS:
+        raise AnswerError(f"the answer has {len(blocks)} files and edits, at most {MAX_BLOCKS} are read")
     edits = [block for block in blocks if isinstance(block, _Edit)]
     if edits and not allow_edits:
         raise AnswerError(f"line {edits[0].line}: SEARCH/REPLACE edits are not allowed here; give the whole file")
     files = _apply(_named(blocks, task), dict(parents[0] if parents else task.starter), task)
     _check_limits(files)
-    if any(files == parent for parent in parents):
+    if any(_unix(files) == _unix(parent) for parent in parents):
         raise AnswerError("no change: the answer leaves every file as it is in the parent; change at least one")
     edit_mode = EditMode.EDIT if edits else EditMode.FULL
     return Candidate(plan, files, candidate_sha(files), edit_mode, syntax_error(files))
+
+
+def _normalised(text: str) -> str:
+    """The text without a byte-order mark, with `\n` for every line end."""
+    return text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _unix(files: Mapping[str, str]) -> dict[str, str]:
+    return {path: _normalised(text) for path, text in files.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +171,7 @@ class _Full:
     path: str | None
     text: str
     line: int
+    bare: bool  # nothing stands behind its backticks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,8 +210,10 @@ class _Lines:
         self.number += 1
         return self.lines[self.number - 1]
 
-    def rest(self) -> Sequence[str]:
-        return self.lines[self.number :]
+    def next_text(self) -> str:
+        """The next line that is not blank, "" without one."""
+        after = (self.lines[i] for i in range(self.number, len(self.lines)))
+        return next((line for line in after if line.strip()), "")
 
     def until(self, closes: re.Pattern[str], problem: str) -> tuple[str, ...]:
         """The lines before the first one that matches `closes`, which is consumed too; none: AnswerError(problem)."""
@@ -176,52 +233,120 @@ class _Lines:
         return before + inside.partition("</think>")[2]
 
 
-def _scan(text: str) -> tuple[str, list[_Block]]:
+@dataclasses.dataclass(frozen=True)
+class _Names:
+    """How fences of a task say which file they are."""
+
+    task: Contract
+
+    def of(self, info: str, above: str) -> str | None:
+        """The path that a fence's info string or the line above it gives, None without one."""
+        info, above = info.strip()[:MAX_NAMING_CHARS], above if len(above) <= MAX_NAMING_CHARS else ""
+        if given := _PATH.search(info):
+            return next(value for value in given.group("quoted", "single", "bare") if value is not None)
+        found = _COLON.match(info) or _BARE.match(info) or _HEADING.match(above)
+        return found["path"] if found else None
+
+    def may_be_artifact(self, language: str) -> bool:
+        suffix = "." + self.task.artifact.rpartition(".")[2]
+        return language in _ANY or suffix not in _LANGUAGES or language in _LANGUAGES[suffix]
+
+
+def _scan(text: str, names: _Names) -> tuple[str, list[_Block]]:
     """The plan and the blocks of an answer, in order."""
     prose, blocks = [], []
-    wrapper = None  # the pattern that closes a fence around edits
+    wrappers: list[tuple[re.Pattern[str], int, str | None]] = []  # what closes a transparent fence, its line, its path
+    above = ""
     lines = _Lines(text)
     for line in lines:
         while "<think>" in line:
             line = lines.drop_thought(line)
         if "</think>" in line:
-            line, prose, blocks, wrapper = line.rpartition("</think>")[2], [], [], None
-        if wrapper and wrapper.match(line):
-            wrapper = None
+            line, prose, blocks, wrappers = line.rpartition("</think>")[2], [], [], []
+        if wrappers and wrappers[-1][0].match(line):
+            wrappers.pop()
         elif fence := _FENCE.match(line):
             closes = re.compile(rf" {{0,3}}`{{{len(fence['ticks'])},}}\s*$")
-            path = _PATH.search(fence["info"])
-            if path is None and _wraps_edits(lines.rest()):
-                wrapper = closes
+            path, language = names.of(fence["info"], above), _language(fence["info"])
+            wraps_edits = bool(_SEARCH.match(lines.next_text()))
+            wraps_answer = path is None and language in _MARKDOWN and not names.may_be_artifact(language)
+            if wraps_edits or wraps_answer:
+                wrappers.append((closes, lines.number, path if wraps_edits else None))
             else:
-                blocks.append(_full(lines, closes, path))
+                blocks += _full(lines, closes, path, language, names)
         elif header := _SEARCH.match(line):
-            blocks.append(_edit(lines, header))
+            blocks.append(_edit(lines, header, wrappers[-1][2] if wrappers else None))
         elif delete := _DELETE.match(line):
             blocks.append(_Delete(delete["path"], lines.number))
-        elif not blocks and wrapper is None:
-            prose.append(line)
+        else:
+            _refuse_markers([line], lines.number)
+            if _TILDES.match(line):
+                raise AnswerError(f"line {lines.number}: write fences with backticks: ```path=<relative path>")
+            if not blocks and all(path is None for _, _, path in wrappers):
+                prose.append(line)
+        above = line if line.strip() else above
+        if fence or header:
+            above = ""
+    if wrappers:
+        raise AnswerError(
+            f"line {wrappers[-1][1]}: this fence is never closed; end it with a line of as many backticks"
+        )
     return "\n".join(prose).strip(), blocks
 
 
-def _wraps_edits(lines: Sequence[str]) -> bool:
-    return bool(_SEARCH.match(next((line for line in lines if line.strip()), "")))
+def _language(info: str) -> str:
+    return re.match(r"[{.\s]*([\w+#-]*)", info)[1].lower() if "=" not in info.split(" ")[0] else ""
 
 
-def _full(lines: _Lines, closes: re.Pattern[str], path: re.Match[str] | None) -> _Full:
+def _full(lines: _Lines, closes: re.Pattern[str], path: str | None, language: str, names: _Names) -> list[_Block]:
+    """The file in a fence, or none where the fence is an aside (commands, output)."""
     opened = lines.number
     body = lines.until(closes, f"line {opened}: this fence is never closed; end it with a line of as many backticks")
-    name = None if path is None else path["quoted"] if path["quoted"] is not None else path["bare"]
-    return _Full(name, "".join(f"{line}\n" for line in body), opened)
+    text = "".join(f"{line}\n" for line in body)
+    ask = f"give every file as ```path=<relative path>, the artifact as ```path={names.task.artifact}"
+    if path is None and language in _ASIDE:
+        return []
+    if language in _DIFFS or (_HUNK.search(text) and not (path or "").endswith((".diff", ".patch"))):
+        raise AnswerError(f"line {opened}: diffs are not read; use SEARCH/REPLACE edits, or give the whole file")
+    _refuse_markers(body, opened + 1)
+    for number, line in enumerate(body, opened + 1):
+        inner = _FENCE.match(line)
+        if inner and inner["info"].strip() and closes.match(inner["ticks"]):
+            raise AnswerError(
+                f"line {number}: a fence begins inside the one of line {opened}; give a file that holds fences between "
+                "longer ones (````path=...)"
+            )
+    if path is None:
+        if not names.may_be_artifact(language):
+            raise AnswerError(f"line {opened}: is this {language} fence a file? {ask}")
+        named = _FIRST_LINE.match(body[0][:MAX_NAMING_CHARS]) if body else None
+        if named and named["path"] != names.task.artifact:
+            raise AnswerError(f"line {opened}: its first line names {named['path']}; {ask}")
+    return [_Full(path, text, opened, bare=not language)]
 
 
-def _edit(lines: _Lines, header: re.Match[str]) -> _Edit:
+def _refuse_markers(lines: Sequence[str], number: int) -> None:
+    for i, line in enumerate(lines, number):
+        if _MARKER.match(line):
+            raise AnswerError(
+                f"line {i}: the edit marker {line.strip()[:40]!r} stands alone or is misspelt; an edit is <<<<<<< "
+                "SEARCH path, old lines, =======, new lines, >>>>>>> REPLACE, each marker on a line of its own"
+            )
+
+
+def _edit(lines: _Lines, header: re.Match[str], wrapped_in: str | None) -> _Edit:
     opened = lines.number
-    old = lines.until(re.compile(r"={7}\s*$"), f"line {opened}: this SEARCH block has no ======= line")
-    new = lines.until(re.compile(r">{7} REPLACE\s*$"), f"line {opened}: this SEARCH block has no >>>>>>> REPLACE line")
-    path = (header["path"] or "").strip()
+    old = lines.until(_MIDDLE, f"line {opened}: this SEARCH block has no ======= line")
+    new = lines.until(_REPLACE, f"line {opened}: this SEARCH block has no >>>>>>> REPLACE line")
+    _refuse_markers(old, opened + 1)
+    _refuse_markers(new, opened + len(old) + 2)
+    if any(_MIDDLE.match(line) for line in new):
+        raise AnswerError(f"line {opened}: this edit has more than one ======= line; give the whole file instead")
+    path = (header["path"] or "").strip() or wrapped_in
     if not path:
         raise AnswerError(f"line {opened}: name the file to edit: <<<<<<< SEARCH path/of/the/file")
+    if wrapped_in and path != wrapped_in:
+        raise AnswerError(f"line {opened}: this edit of {path} stands in a fence of {wrapped_in}; name one file")
     if not any(line.strip() for line in old):
         raise AnswerError(f"line {opened}: the SEARCH text for {path} is empty; quote the lines to replace")
     return _Edit(path, old, new, opened)
@@ -238,6 +363,12 @@ def _named(blocks: Sequence[_Block], task: Contract) -> list[_Block]:
     if not blocks:
         raise AnswerError(
             f"the answer holds no file: give {task.artifact} in a fence that begins with ```path={task.artifact}"
+        )
+    given = any(block.path in (task.artifact, f"./{task.artifact}") for block in blocks)
+    if unnamed and unnamed[0].bare and blocks[0] is not unnamed[0] and not given:
+        raise AnswerError(
+            f"line {unnamed[0].line}: this fence has no path; if it belongs to a file above, give that file between "
+            f"longer fences (````path=...), else begin it with ```path={task.artifact}"
         )
     named = [dataclasses.replace(b, path=task.artifact) if b.path is None else b for b in blocks]
     return [dataclasses.replace(b, path=_checked_path(b, task)) for b in named]
