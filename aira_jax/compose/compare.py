@@ -268,6 +268,8 @@ def wilcoxon(values: Sequence[float]) -> float:
 def _notes(pairs: Sequence[Pair], unpaired: Sequence[tuple], arms: Sequence[Mapping]) -> tuple[str, ...]:
     shared = min(pair.shared for pair in pairs)
     notes = [f"every pair begins with {shared} shared designs" if shared else UNSHARED]
+    if all(pair.shared == pair.evaluations for pair in pairs):
+        notes = ["all evaluations are shared: both arms asked for the same designs, so nothing here compares them"]
     counts = [len(run.evaluations) for arm in arms for key, run in arm.items()]
     if len(set(counts)) > 1:
         notes.append("runs of different length were cut to the unique evaluations that both of a pair have")

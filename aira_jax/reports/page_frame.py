@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from aira_jax.core.formatting import number
 from aira_jax.core.text import one_line, visible
+from aira_jax.patterns import registry
 
 
 @cache
@@ -31,6 +32,12 @@ def template(name: str) -> jinja2.Template:
 def asset(name: str) -> Markup:
     """A style or script of this package, fit to stand inside its element."""
     return Markup(resources.files("aira_jax.reports").joinpath(name).read_text(encoding="utf-8"))
+
+
+def own_colours() -> Markup:
+    """The colours of primitives that were registered from outside; the style sheets know the others."""
+    rows = (row for row in map(registry.get, registry.tokens()) if not row.spaces)
+    return Markup("".join(f".p-{row.token} {{ fill: {row.colour}; }}\n" for row in rows))
 
 
 def policy(style: str, script: str = "") -> str:

@@ -1,9 +1,11 @@
 """A search as seen from its terminal: a live view where there is a screen, one line per node where there is none."""
 
 import dataclasses
+import logging
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +19,35 @@ from rich.text import Text
 
 from aira_jax.core.formatting import AXES, number, seconds, spent_of
 from aira_jax.core.text import one_line
+from aira_jax.patterns import registry
+from aira_jax.runs.pattern import of_files
 from aira_jax.search.log.journal import Observer
 from aira_jax.search.log.tree import Node, NodeStatus, Tree
 from aira_jax.search.run import RESUMABLE
 
 LAST_NODES = 5
+SCORING = "scoring the submission on test"
 LAST_NOTES = 3
 STYLES = {NodeStatus.GOOD: "green", NodeStatus.BUGGY: "yellow", NodeStatus.FAILED: "red"}
 
 
 def observer(run_dir: Path, console: Console | None = None) -> Observer:
     """A live view when the console is a terminal, else plain lines. `run_dir` is shown as the place of the log."""
-    console = console or Console(force_jupyter=False)  # a notebook shows plain lines
+    quiet_clients()
+    if console is None:  # FORCE_COLOR makes rich take a file or a notebook for a terminal
+        console = Console(force_jupyter=False, force_terminal=None if _is_screen() else False)
     log = Path(run_dir) / "events.jsonl"
     return LiveView(console, log) if console.is_terminal else PlainLog(console, log)
+
+
+def _is_screen() -> bool:
+    return sys.stdout is not None and not sys.stdout.closed and sys.stdout.isatty()
+
+
+def quiet_clients() -> None:
+    """HTTP clients log every request, which would tear the live view."""
+    for name in ("httpx", "httpcore", "anthropic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class PlainLog:
@@ -43,6 +60,10 @@ class PlainLog:
         if not self._seen_run and tree.run:
             self._seen_run = True
             self._line(f"{title(tree.run)}  log {self._log}")
+        if record["kind"] == "session_start":
+            self._line("preparing the data and the first node" if record.get("purpose") == "search" else SCORING)
+        if record["kind"] == "exec_start" and record["phase"] == "score_test":
+            self._line(f"scoring node {record['node']} on test, seed {record.get('seed') or 0}")
         if record["kind"] == "node":
             self._line(node_line(tree.nodes[record["node"]], tree))
         elif not (record["kind"] == "stop" and record["reason"] in RESUMABLE) and (note := note_line(record)):
@@ -52,7 +73,17 @@ class PlainLog:
         pass
 
     def _line(self, text: str) -> None:
-        self._console.print(Text(text), soft_wrap=True)
+        self._console.print(Text(told(text, self._console.encoding)), soft_wrap=True)
+
+
+def told(text: str, encoding: str | None) -> str:
+    """`text` as a terminal of this encoding can show it: a dash for a dash, three dots for an ellipsis."""
+    plain = text.translate({0x2013: "-", 0x2014: "-", 0x2026: "...", 0x2192: "->"})
+    try:
+        text.encode(encoding or "ascii")
+    except UnicodeEncodeError:
+        return plain.encode(encoding or "ascii", "replace").decode(encoding or "ascii")
+    return text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,6 +186,8 @@ def node_line(node: Node, tree: Tree) -> str:
         seconds(node.wall_s).rjust(7),
         f"steps {spent_of('steps', tree.spent.steps, tree.limits.steps)}",
     ]
+    if found := of_files(node.files):
+        cells.append(found.text)
     reason = "" if node.is_good else one_line(node.message, 120)
     return "  ".join([*cells, reason]).rstrip()
 
@@ -166,6 +199,10 @@ def summary_line(tree: Tree) -> Text:
     text.append("best ", style="dim")
     text.append(number(best.fitness) if best else "none yet", style="bold green" if best else "dim")
     text.append(f" (node {best.id})" if best else "", style="dim")
+    if best and (found := of_files(best.files)):
+        text.append(f"  {found.text} ", style="bold")
+        text.append_text(strip(found.layers))
+        text.append("\n")
     text.append("   nodes ", style="dim")
     for status in NodeStatus:
         text.append(f"{counts[status]} {status} ", style=STYLES[status] if counts[status] else "dim")
@@ -173,6 +210,14 @@ def summary_line(tree: Tree) -> Text:
     if failures:
         text.append("  failures ", style="dim")
         text.append("  ".join(f"{name} {count}" for name, count in sorted(failures.items())), style="yellow")
+    return text
+
+
+def strip(layers: Sequence[str]) -> Text:
+    """A pattern as a strip of letters, each on the colour of its primitive."""
+    text = Text()
+    for layer in layers:
+        text.append(layer, style=f"bold white on {registry.get(layer).colour}")
     return text
 
 
@@ -185,6 +230,7 @@ def last_nodes_table(tree: Tree) -> Table:
     table.add_column("fitness", justify="right")
     table.add_column("vs parent", justify="right")
     table.add_column("wall", justify="right")
+    table.add_column("pattern", no_wrap=True)
     committed = [node for node in tree.nodes if not node.pending]
     for node in committed[-LAST_NODES:]:
         is_best = tree.best is not None and tree.best.id == node.id
@@ -196,6 +242,7 @@ def last_nodes_table(tree: Tree) -> Table:
             Text(number(node.fitness), style="bold green" if is_best else ""),
             delta(node, tree),
             seconds(node.wall_s),
+            found.text if (found := of_files(node.files)) else "",
         )
     return table
 

@@ -5,8 +5,6 @@
 Runs that cannot be read are listed and skipped.
 """
 
-import csv
-import io
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,12 +14,12 @@ from aira_jax import patterns
 from aira_jax.compose import dims
 from aira_jax.compose.rows import WIDTH_SCALED, Collection, Measured, Row, RunFacts
 from aira_jax.patterns import Pattern
+from aira_jax.runs.pattern import architecture
 from aira_jax.runs.view import NodeView, RunView, fold
 from aira_jax.search.log import events
 from aira_jax.statistics.rows import Skipped
 from aira_jax.tasks import loader
 from aira_jax.tasks.compose.options import OptionSpace
-from aira_jax.tasks.compose.space import SUBMISSION
 
 LOG = "events.jsonl"
 
@@ -128,12 +126,6 @@ def _row(seen: NodeView, view: RunView, common: Mapping[str, Any]) -> Row | None
         duplicate_of=node.duplicate_of,
         wall_s=round(node.wall_s, 3),
     )
-
-
-def architecture(files: Mapping[str, str]) -> str:
-    """The pattern in a candidate's submission.csv as it was written, "" if there is none."""
-    lines = [row for row in csv.reader(io.StringIO(files.get(SUBMISSION, ""))) if any(cell.strip() for cell in row)]
-    return lines[1][0].strip() if len(lines) == 2 and len(lines[1]) == 1 else ""
 
 
 def _parsed(text: str) -> Pattern | None:

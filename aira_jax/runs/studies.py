@@ -14,7 +14,8 @@ from typing import Any
 
 from aira_jax.core.settings import flatten
 from aira_jax.runs import view as views
-from aira_jax.runs.collect import LOG, architecture, find_runs
+from aira_jax.runs.collect import LOG, find_runs
+from aira_jax.runs.pattern import architecture
 from aira_jax.runs.tasks import facts
 from aira_jax.runs.view import NodeView, RunView
 from aira_jax.search.log import events
@@ -131,7 +132,7 @@ def _step(view: NodeView, task: TaskFacts, profile: str) -> Step:
         fitness=node.fitness if node.is_good else None,
         best=point.best,
         is_new_best=point.is_new_best,
-        test=view.test if _finite(view.test) else None,
+        test=view.tests[0] if view.tests and _finite(view.tests[0]) else None,
         wall_s=point.wall_s,
         tokens=point.tokens,
         usd=point.usd,

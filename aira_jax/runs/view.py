@@ -1,24 +1,27 @@
 """One run as its reports see it: the tree, and beside it calls, executions and test scores, which no search needs."""
 
 import dataclasses
+import functools
 import math
+import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aira_jax.llm.base import Usage
+from aira_jax.runs.pattern import Found, of_files
 from aira_jax.search.engine.session import last_config
 from aira_jax.search.log import events
-from aira_jax.search.log.heldout import TestScores
-from aira_jax.search.log.tree import TEST_PHASES, Node, Tree
+from aira_jax.search.log.heldout import TestScore, TestScores
+from aira_jax.search.log.tree import TEST_PHASES, Node, Tree, resolve
 
 Record = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """One completion, as billed. `usd` None means that the model has no price."""
+    """One completion, as billed. `usd` None means that the model has no price; `prompt` is the file that holds it."""
 
     role: str
     attempt: int
@@ -27,6 +30,8 @@ class Call:
     latency_s: float
     stop_reason: str
     error: str
+    prompt: Path | None
+    answer: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +89,10 @@ class Point:
 
 @dataclasses.dataclass(frozen=True)
 class NodeView:
-    """A node with what the log holds about it. `test` is its score with test seed 0, None if it has none."""
+    """A node with what the log holds about it. `tests` are its test scores, that of seed 0 first.
+
+    `parse_error` says why no candidate could be read from the answer, "" where one was.
+    """
 
     node: Node
     calls: tuple[Call, ...]
@@ -92,7 +100,17 @@ class NodeView:
     reported_metric: float | None
     warnings: tuple[str, ...]
     point: Point | None
-    test: float | None
+    tests: tuple[float, ...]
+    parse_error: str
+
+    @property
+    def test(self) -> float | None:
+        """The one test score of the node: the mean over its seeds."""
+        return statistics.fmean(self.tests) if self.tests else None
+
+    @functools.cached_property
+    def pattern(self) -> Found | None:
+        return of_files({**self.node.files, **self.node.exported})
 
     @property
     def output(self) -> str:
@@ -114,6 +132,7 @@ class NodeView:
             "status": str(node.status) if node.status else "pending",
             "fitness": node.fitness,
             "test": self.test,
+            "test_seeds": len(self.tests),
             "failure_class": node.failure_class,
             "message": node.message,
             "summary": node.summary,
@@ -280,7 +299,10 @@ def _node_view(
 ) -> NodeView:
     return NodeView(
         node=node,
-        calls=tuple(_call(record) for record in by_node.get((node.id, "llm_result"), ())),
+        calls=tuple(
+            _call(record, by_node.get((node.id, "llm_request"), ()), blobs)
+            for record in by_node.get((node.id, "llm_result"), ())
+        ),
         executions=tuple(
             _execution(start, end, blobs)
             for start, end in _pairs(by_node.get((node.id, "exec_start"), ()), by_node.get((node.id, "exec_end"), ()))
@@ -288,8 +310,16 @@ def _node_view(
         reported_metric=by_node.get((node.id, "analysis"), [{}])[-1].get("reported_metric"),
         warnings=tuple(warning.text for warning in warnings if warning.node == node.id),
         point=point,
-        test=tests.value(node.id),
+        tests=_tests(tests.scores.get(node.id)),
+        parse_error=by_node.get((node.id, "candidate"), [{}])[-1].get("parse_error") or "",
     )
+
+
+def _tests(score: TestScore | None) -> tuple[float, ...]:
+    """Seed 0 first; a node without a score of seed 0 has none."""
+    if score is None or score.value is None:
+        return ()
+    return (score.value, *(value for _, value in sorted(score.repeats.items()) if value is not None))
 
 
 def _pairs(starts: Sequence[Record], ends: Sequence[Record]) -> list[tuple[Record, Record]]:
@@ -323,8 +353,10 @@ def _execution(start: Record, end: Record, blobs: events.Blobs) -> Execution:
     )
 
 
-def _call(record: Record) -> Call:
+def _call(record: Record, requests: Sequence[Record], blobs: events.Blobs) -> Call:
     error = record.get("error")
+    same = (r for r in requests if (r["role"], r["attempt"]) == (record["role"], record["attempt"]))
+    sha = next((r.get("prompt_sha") for r in same), None)
     return Call(
         role=record["role"],
         attempt=record["attempt"],
@@ -333,6 +365,8 @@ def _call(record: Record) -> Call:
         latency_s=record.get("latency_s") or 0.0,
         stop_reason=record.get("stop_reason") or "",
         error=f"{error['kind']}: {error['message']}" if error else "",
+        prompt=blobs.folder / sha if sha else None,
+        answer=resolve(record.get("text") or "", blobs),
     )
 
 

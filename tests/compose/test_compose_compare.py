@@ -188,3 +188,8 @@ def test_the_script_prints_json(tmp_path):
     told = run_logs.printed(done.stdout)
     assert (len(told["pairs"]), told["arm_a"], told["confirmed"]) == (3, "a", None)
     assert told["differences"][0]["verdict"].startswith("No claim: 3 pairs")
+
+
+def test_arms_that_share_all_evaluations_are_not_compared(tmp_path):
+    found = compare.compare(*arms(tmp_path, {0: steps([0.5, 0.6])}, {0: steps([0.5, 0.6])}))
+    assert "all evaluations are shared" in found.notes[0]

@@ -44,7 +44,14 @@ def test_the_run_directory_has_the_files_that_it_promises(own_run):
     good = [r for r in records if r["kind"] == "node" and r["status"] == "good"]
     best = max(good, key=lambda r: (r["fitness"], -r["node"]))["node"]
     node = own_run / "nodes" / f"{best:04d}"
-    assert {item.name for item in node.iterdir()} == {"files", "plan.md", "output.txt", "diff.patch", "result.json"}
+    assert {item.name for item in node.iterdir()} == {
+        "files",
+        "plan.md",
+        "output.txt",
+        "calls",
+        "diff.patch",
+        "result.json",
+    }
     artifact = (node / "files" / "submission.csv").read_bytes()
     assert artifact.startswith(b"architecture\n")
     assert (own_run / "best" / "submission.csv").read_bytes() == artifact

@@ -42,8 +42,7 @@ def write(pipeline: Pipeline, folder: str | os.PathLike) -> Path:
 def render(pipeline: Pipeline) -> str:
     """The HTML, the same text for the same runs."""
     primitives = [registry.get(token) for token in dims.primitives(pipeline.space)]
-    own = "".join(f".p-{row.token} {{ fill: {row.colour}; }}\n" for row in primitives if not row.spaces)
-    style = page_frame.asset("report.css") + page_frame.asset("campaign.css") + own
+    style = page_frame.asset("report.css") + page_frame.asset("campaign.css") + page_frame.own_colours()
     return page_frame.template("campaign.html.j2").render(
         pipeline=pipeline,
         style=style,

@@ -43,14 +43,23 @@ def _all_node_files(run: RunView) -> Iterator[tuple[str, str]]:
 
 
 def node_files(view: NodeView, run: RunView) -> dict[str, str]:
-    """The folder of one node: files/, plan.md, output.txt, diff.patch, result.json."""
+    """The folder of one node: files/, calls/, plan.md, output.txt, diff.patch, result.json."""
     return {
         **{f"files/{path}": text for path, text in view.node.files.items()},
+        **dict(_calls(view)),
         "plan.md": view.node.plan,
         "output.txt": view.output,
         "diff.patch": diff(run.parent_files(view), view.node.files),
         "result.json": _json(view.result),
     }
+
+
+def _calls(view: NodeView) -> Iterator[tuple[str, str]]:
+    """What the model was asked and what it answered, whether it could be read or not."""
+    for number, call in enumerate(view.calls):
+        if call.prompt is not None:
+            yield f"calls/{number}_{call.role}_prompt.txt", call.prompt.read_text("utf-8", "replace")
+        yield f"calls/{number}_{call.role}_answer.txt", call.answer
 
 
 def _json(value: Any) -> str:

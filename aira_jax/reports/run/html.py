@@ -57,9 +57,11 @@ class FailureRow:
 def render(run: RunView, max_bytes: int = MAX_BYTES) -> str:
     """The report of `run`, the same text for the same log. `max_bytes` is shared out among the nodes' texts."""
     share = max_bytes / max(1, len(run.nodes))
-    style, script = page_frame.asset("report.css"), page_frame.asset("report.js")
+    style, script = page_frame.asset("report.css") + page_frame.own_colours(), page_frame.asset("report.js")
     return page_frame.template("report.html.j2").render(
         run=run,
+        found=run.submitted or run.best,
+        searches=sum(record.get("purpose", "search") == "search" for record in run.sessions),
         style=style,
         script=script,
         policy=page_frame.policy(style, script),

@@ -8,10 +8,11 @@ from aira_jax.core.formatting import dollars, number, seconds
 from aira_jax.core.text import cut, one_line, visible
 from aira_jax.reports.run import charts
 from aira_jax.reports.run.diff import diff
+from aira_jax.runs.pattern import Found
 from aira_jax.runs.view import Execution, NodeView, RunView
 
 PART_BYTES = 60_000  # no single text is longer, however few nodes there are
-SHARES = {"plan": 0.1, "analysis": 0.05, "diff": 0.25, "output": 0.3, "files": 0.3}
+SHARES = {"plan": 0.1, "analysis": 0.05, "diff": 0.2, "output": 0.25, "files": 0.2, "calls": 0.2}
 SHORT_LINES = 12  # a file of up to so many lines is shown at once
 TASK_COLUMNS = ("micro", "macro", "loss")
 OWN_FACTS = ("profile", "seed", "n_params", "steps", "train_s", "wall_s")
@@ -78,6 +79,8 @@ class NodePage:
     more_facts: tuple[tuple[str, str], ...]
     curve: Curve | None
     outputs: tuple[Output, ...]
+    pattern: Found | None
+    calls: tuple[tuple[str, str, str, bool], ...]
     cost: tuple[tuple[str, str], ...]
     wall: str
     usd: str
@@ -104,13 +107,13 @@ def page(view: NodeView, run: RunView, share: float) -> NodePage:
         fitness=number(node.fitness),
         delta="" if change is None else f"{change:+.4f}",
         delta_is_good=change is not None and (change < 0 if run.tree.lower_is_better else change > 0),
-        test=number(view.test),
+        test=_tested(view),
         is_submitted=run.submit is not None and run.submit["node"] == node.id,
         is_new_best=view.point is not None and view.point.is_new_best,
         duplicate_of=node.duplicate_of,
         plan=cut(node.plan, limit["plan"], f"{folder}/plan.md"),
         analysis=cut(node.summary, limit["analysis"], f"{folder}/result.json"),
-        message=cut(node.message, limit["analysis"], f"{folder}/result.json"),
+        message=cut(_message(view), limit["analysis"], f"{folder}/result.json"),
         diff=_diff_lines(_change_of(view, run, limit["diff"], folder)),
         files=tuple(_files(view, run, limit["files"], folder)),
         tables=tuple(_tables(view, parent)),
@@ -118,11 +121,37 @@ def page(view: NodeView, run: RunView, share: float) -> NodePage:
         more_facts=tuple(_more_facts(scored.result)) if scored else (),
         curve=_curve(scored.result) if scored else None,
         outputs=tuple(_output(e, limit["output"] // len(view.executions), folder) for e in view.executions),
+        pattern=view.pattern,
+        calls=tuple(_calls(view, limit["calls"], folder)),
         cost=tuple(_cost(view)),
         wall=seconds(node.wall_s),
         usd=dollars(node.usd),
         warnings=view.warnings,
     )
+
+
+def _tested(view: NodeView) -> str:
+    """The one test score of a node, with its seeds where there are several."""
+    seeds = f" ({len(view.tests)} seeds)" if len(view.tests) > 1 else ""
+    return f"{number(view.test)}{seeds}"
+
+
+def _message(view: NodeView) -> str:
+    """Why a node failed; an answer that could not be read says what was wrong with it."""
+    reason = view.parse_error
+    return view.node.message if not reason or reason in view.node.message else f"{view.node.message}\n{reason}".strip()
+
+
+def _calls(view: NodeView, limit: int, folder: str) -> Iterator[tuple[str, str, str, bool]]:
+    """Per model call: title, prompt, answer, and whether the answer could not be used."""
+    own = limit // (2 * len(view.calls) or 1)
+    for place_no, call in enumerate(view.calls):
+        place, prompt = f"{folder}/calls/{place_no}", ""
+        if call.prompt is not None:
+            prompt = cut(call.prompt.read_text("utf-8", "replace"), own, f"{place}_{call.role}_prompt.txt")
+        answer = cut(call.answer, own, f"{place}_{call.role}_answer.txt")
+        unread = bool(view.parse_error or call.error) and call.role == "propose"
+        yield f"{call.role}, attempt {call.attempt}", prompt, answer, unread
 
 
 def _files(view: NodeView, run: RunView, limit: int, folder: str) -> Iterator[File]:
