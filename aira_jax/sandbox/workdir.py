@@ -119,6 +119,12 @@ def remove(folder: str) -> None:
         os.rmdir(place)
 
 
+def clear(folder: Path) -> None:
+    """As `remove`, as far as it is permitted; nothing is done where the folder is absent."""
+    with contextlib.suppress(OSError):
+        remove(str(folder))
+
+
 def _entries(folder: str) -> list[os.DirEntry]:
     with os.scandir(folder) as found:
         return list(found)

@@ -3,6 +3,7 @@
 import copy
 import csv
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import toy_task
 
+from aira_jax.sandbox import workdir
 from aira_jax.search import run
 from aira_jax.search.log import events
 from aira_jax.search.log.tree import Tree
@@ -173,3 +175,38 @@ def test_a_search_says_at_its_start_which_packages_of_the_task_are_missing(tmp_p
     assert warned == [
         f"{TOY.name} asks for packages that are not installed: no-such-thing-7\n    pip install no-such-thing-7"
     ]
+
+
+DEEP = """
+import os
+here = os.getcwd()
+os.mkdir("predictions")
+for level in range(1500):
+    os.mkdir("d")
+    os.chdir("d")
+os.chdir(here)
+"""
+
+
+def test_a_tree_of_fifteen_hundred_folders_ends_no_search(tmp_path):
+    folder = searched(
+        TOY, tmp_path, [proposal("number % 2").replace("import csv, os", f"import csv, os\n{DEEP.strip()}")], [1.0]
+    )
+    kinds = [record["kind"] for record in events.read(folder)]
+    assert "test_result" in kinds
+    assert kinds[-1] == "session_end"
+    assert not (folder / "scratch").exists()
+
+
+def test_a_deep_tree_that_a_killed_session_left_is_cleared(tmp_path):
+    place = tmp_path / "scratch"
+    here = os.getcwd()
+    place.mkdir()
+    os.chdir(place)
+    for _ in range(1500):
+        os.mkdir("d")
+        os.chdir("d")
+    os.chdir(here)
+    workdir.clear(place)
+    workdir.clear(place)
+    assert list(tmp_path.iterdir()) == []

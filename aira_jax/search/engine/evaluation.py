@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import shutil
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from aira_jax.core.failures import Failure
 from aira_jax.sandbox.base import Mount
 from aira_jax.sandbox.failures import Program
+from aira_jax.sandbox.workdir import clear
 from aira_jax.search.engine.executions import Executor, Phase, Slot, is_infra, was_conclusive
 from aira_jax.search.log.events import Record
 from aira_jax.search.log.tree import Node, NodeStatus, Tree, resolve
@@ -164,7 +164,7 @@ class Evaluator:
         mounts = (*score.mounts, Mount(predictions, PREDICTIONS))
         argv = self._argv(split, "score", seed, score.limit_s)
         end = self._run(slot, dataclasses.replace(score, argv=argv, mounts=mounts), recorded)
-        shutil.rmtree(predictions, ignore_errors=True)
+        clear(predictions)
         return end
 
     def _run(self, slot: Slot, phase: Phase, recorded: Recorded) -> Record:

@@ -6,7 +6,6 @@ import errno
 import math
 import os
 import queue
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,12 +14,14 @@ from typing import Any
 from aira_jax.core.failures import Failure
 from aira_jax.sandbox.base import GIB, Execution, Job, Limits, Mount, Sandbox, Status, View
 from aira_jax.sandbox.failures import Program, classify
+from aira_jax.sandbox.workdir import clear
 from aira_jax.search.engine.budget import Budget
 from aira_jax.search.log.events import Kind, Record, WriteFailed
 from aira_jax.search.log.journal import Cancelled, Control, Journal, StopSearch
 from aira_jax.search.settings import Workers
-from aira_jax.tasks.client import PREDICTIONS, RESULT_BYTES, RESULT_FILE, printed_value, read_result
+from aira_jax.tasks.client import PREDICTIONS, RESULT_FILE, printed_value, read_result
 
+KEPT_FILES, KEPT_BYTES = 256, 64 * 2**20  # of what a candidate exports, in all
 HEAD = TAIL = 2500  # characters of output in a record; the whole lies in a blob
 DATA = ("data",)
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
@@ -296,9 +297,11 @@ class Executor:
         )
 
     def _kept(self, workdir: Path, globs: tuple[str, ...]) -> dict[str, Any]:
-        kept = {}
+        kept: dict[str, Any] = {}
+        room = KEPT_BYTES
         for path in sorted({path for glob in globs for path in workdir.glob(glob)}):
-            if path.is_file() and not path.is_symlink() and path.stat().st_size <= RESULT_BYTES:
+            if len(kept) < KEPT_FILES and path.is_file() and not path.is_symlink() and path.stat().st_size <= room:
+                room -= path.stat().st_size
                 text = path.read_bytes().decode("utf-8", "replace")
                 kept[str(path.relative_to(workdir))] = self._journal.log.store(text)
         return kept
@@ -317,7 +320,7 @@ class Executor:
         try:
             yield workdir
         finally:
-            shutil.rmtree(workdir, ignore_errors=True)
+            clear(workdir)
 
 
 @contextlib.contextmanager
@@ -339,7 +342,7 @@ def _carry(folder: Path, target: Path) -> None:
     if not folder.is_dir():
         folder.unlink(missing_ok=True)
         folder.mkdir()
-    shutil.rmtree(target, ignore_errors=True)
+    clear(target)
     os.replace(folder, target)
 
 

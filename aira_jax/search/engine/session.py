@@ -6,7 +6,6 @@ import functools
 import hashlib
 import importlib.metadata
 import os
-import shutil
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from aira_jax.core.settings import differences, flatten
 from aira_jax.llm import control
 from aira_jax.sandbox.base import GIB, Sandbox
 from aira_jax.sandbox.process import kill_leftover
+from aira_jax.sandbox.workdir import clear
 from aira_jax.search import policies
 from aira_jax.search.engine.evaluation import Evaluator
 from aira_jax.search.engine.executions import Clock, Executor, Slots, make_slots, visible_devices
@@ -135,7 +135,7 @@ class Session:
     def end(self, reason: str) -> None:
         self.journal.append(Kind.SESSION_END, reason=reason, fingerprint=self.journal.tree.fingerprint())
         if not self.journal.tree.pending:
-            shutil.rmtree(self.scratch, ignore_errors=True)
+            clear(self.scratch)
 
     def close(self) -> None:
         self.control.cancel()
