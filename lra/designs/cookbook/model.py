@@ -28,8 +28,9 @@ CHUNK = 128
 
 def scan(q_BLHP, k_BLHP, v_BLHP, mask_BL11):
     """A gated recurrence over v in both directions; k is the gate, q passes through. Padding changes no state."""
-    keep = jnp.where(mask_BL11, nn.sigmoid(k_BLHP + 1), 1)
-    drive = jnp.where(mask_BL11, (1 - nn.sigmoid(k_BLHP + 1)) * v_BLHP, 0)
+    f_BLHP = nn.sigmoid(k_BLHP + 1)
+    keep = jnp.where(mask_BL11, f_BLHP, 1)
+    drive = jnp.where(mask_BL11, (1 - f_BLHP) * v_BLHP, 0)
 
     def join(early, late):
         return early[0] * late[0], late[0] * early[1] + late[1]
@@ -114,12 +115,10 @@ class Block(nn.Module):
         return nn.Dense(x_BLD.shape[-1], name="out")(mixed)
 
     def _ffn(self, x_BLD: jax.Array) -> jax.Array:
-        hidden = nn.Dense(self.mlp_dim, name="up")(x_BLD)
         act = nn.silu if FFN == "swiglu" else nn.gelu
-        if FFN == "gelu":
-            hidden = act(hidden)
-        else:
-            hidden = act(hidden) * nn.Dense(self.mlp_dim, name="value")(x_BLD)
+        hidden = act(nn.Dense(self.mlp_dim, name="up")(x_BLD))
+        if FFN != "gelu":
+            hidden = hidden * nn.Dense(self.mlp_dim, name="value")(x_BLD)
         return nn.Dense(x_BLD.shape[-1], name="down")(hidden)
 
 

@@ -73,6 +73,18 @@ def scan(log_a_P: jax.Array, u_PBL: jax.Array, *, reverse: bool = False) -> jax.
     return x_PBNQ.reshape(states, batch, chunks * size)[..., :length]
 
 
+def enter(b_PH: jax.Array, u_BLH: jax.Array) -> jax.Array:
+    """B u, complex [P, B, L], as products of real numbers: u is real."""
+    real_PBL, imaginary_PBL = jnp.einsum("rph,blh->rpbl", jnp.stack([b_PH.real, b_PH.imag]), u_BLH)
+    return jax.lax.complex(real_PBL, imaginary_PBL)
+
+
+def leave(c_PH: jax.Array, x_PBL: jax.Array) -> jax.Array:
+    """Re(C x), [B, L, H], without computing the imaginary part."""
+    c_RPH, x_RPBL = jnp.stack([c_PH.real, -c_PH.imag]), jnp.stack([x_PBL.real, x_PBL.imag])
+    return jnp.einsum("rph,rpbl->blh", c_RPH, x_RPBL)
+
+
 class Ssm(nn.Module):
     """u [B, L, H] -> y [B, L, H], both directions; padding gives no input."""
 
@@ -86,13 +98,10 @@ class Ssm(nn.Module):
         log_a_P, gain_P = self._lru() if basis is None else self._zoh(np.tile(basis[0], self.config.blocks))
         b_PH = self._complex("B", lambda key: rotate_b(draw_b(key, states, dim), basis))
         c_PH = [self._complex(name, lambda key: rotate_c(self._draw_c(key, dim), basis)) for name in ("C1", "C2")]
-        b_RPH = jnp.stack([(gain_P[:, None] * b_PH).real, (gain_P[:, None] * b_PH).imag])
-        drive_RPBL = jnp.where(mask_BL, jnp.einsum("rph,blh->rpbl", b_RPH, u_BLH), 0)
-        drive_PBL = jax.lax.complex(drive_RPBL[0], drive_RPBL[1])
+        drive_PBL = jnp.where(mask_BL, enter(gain_P[:, None] * b_PH, u_BLH), 0)
         x_PBL = jnp.concatenate([scan(log_a_P, drive_PBL), scan(log_a_P, drive_PBL, reverse=True)])
-        c_PH = 2 * jnp.concatenate(c_PH)
-        y_BLH = jnp.einsum("rph,rpbl->blh", jnp.stack([c_PH.real, -c_PH.imag]), jnp.stack([x_PBL.real, x_PBL.imag]))
-        return y_BLH + self.param("D", nn.initializers.normal(1.0), (dim,)) * u_BLH
+        d_H = self.param("D", nn.initializers.normal(1.0), (dim,))
+        return leave(2 * jnp.concatenate(c_PH), x_PBL) + d_H * u_BLH
 
     def _complex(self, name: str, draw) -> jax.Array:
         value_R = self.param(name, lambda key: jnp.stack([draw(key).real, draw(key).imag], axis=-1).astype(jnp.float32))
