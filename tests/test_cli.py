@@ -55,8 +55,45 @@ def test_exit_codes_and_messages(script, arguments, code, message, traceback):
     assert ("Traceback" in result.stderr) == traceback
 
 
-def test_help_tells_the_flags(script):
+def shell(tmp_path, body: str, line: str = "{}", **environment: str) -> subprocess.CompletedProcess:
+    """A script whose main is `body`, in a shell; `line` holds `{}` for the command."""
+    path = tmp_path / "script.py"
+    path.write_text(
+        f"import os, signal, sys\nfrom aira_jax.core import cli\ndef main(argv):\n    {body}\ncli.run(main)\n"
+    )
+    command = line.format(f"{sys.executable} {path}")
+    env = mounts.script_environment() | environment
+    return subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True, check=False)
+
+
+def test_a_reader_that_has_seen_enough_ends_a_script_quietly(tmp_path):
+    body = "[print('x' * 1000) for _ in range(10_000)]"
+    done = shell(tmp_path, body, "{} | head -1 > /dev/null; exit ${{PIPESTATUS[0]}}")
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("stream", ["1", "2"])
+def test_a_closed_stream_is_no_defect(tmp_path, stream):
+    done = shell(tmp_path, "print('out'); print('err', file=sys.stderr)", f"{{}} {stream}>&-")
+    assert done.returncode == 0
+    assert "Error" not in done.stderr
+
+
+def test_a_terminal_without_the_sign_gets_a_question_mark(tmp_path):
+    done = shell(tmp_path, "print('wait\\u2026')", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout) == (0, "wait?\n")
+
+
+def test_an_interruption_that_nobody_listens_to_ends_with_130_and_no_traceback(tmp_path):
+    done = shell(tmp_path, "signal.signal(2, signal.default_int_handler); os.kill(os.getpid(), signal.SIGINT)")
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    assert "the same command" in done.stderr
+
+
+def test_help_tells_the_flags_and_is_no_failure(script):
     command = [sys.executable, str(script), "--help"]
     result = subprocess.run(command, env=mounts.script_environment(), capture_output=True, text=True, check=False)
+    assert result.returncode == 0
     assert "Says a number." in result.stdout
     assert "--number" in result.stdout

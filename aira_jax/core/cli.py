@@ -27,7 +27,10 @@ _DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of an error in th
 
 
 def run(main: Callable[[Sequence[str]], int | None]) -> None:
-    """Runs `main(argv)` and exits with what it returns. A ValueError is the user's: exit 2, its text on stderr."""
+    """Runs `main(argv)` and exits with what it returns. A ValueError is the user's: exit 2, its text on stderr.
+
+    Ctrl-C before or after what `main` itself protects ends with exit 130, a reader that has gone away with 141.
+    """
 
     def guarded(argv: Sequence[str]) -> int | None:
         if len(argv) > 1:
@@ -36,22 +39,38 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
             code = main(argv)
             sys.stdout.flush()
             return code
-        except BrokenPipeError:  # the reader has seen enough, as in `script | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return Exit.READER_GONE
         except ValueError as error:
             if _DEBUG.value:
                 raise
             return complain(str(error))
 
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells at its first start that it lists fonts
-    app.run(guarded, flags_parser=_parse)
+    _make_streams_bearable()
+    try:
+        app.run(guarded, flags_parser=_parse)
+    except BrokenPipeError:  # the reader has seen enough, as in `script | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.READER_GONE)
+    except KeyboardInterrupt:
+        print("interrupted; the same command starts or continues it", file=sys.stderr)
+        sys.exit(Exit.INTERRUPTED)
+
+
+def _make_streams_bearable() -> None:
+    """A closed stream is written to nowhere, and a sign that the terminal's encoding lacks becomes `?`."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as the process lives
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 def _parse(argv: Sequence[str]) -> Sequence[str]:
     try:
         return flags.FLAGS(argv)
     except SystemExit:  # --help has been answered: absl calls that a failure
+        sys.stdout.flush()
         sys.exit(0)
     except flags.Error as error:
         sys.exit(complain(f"{_last_line(error)} (see --help)"))

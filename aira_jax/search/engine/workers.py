@@ -1,42 +1,36 @@
 """The threads of a session: they do blocking work, the coordinator hears of its end, and Ctrl-C calls it off."""
 
+import contextlib
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Hashable
-from types import TracebackType
 from typing import Any
 
+from aira_jax.core import signals
+from aira_jax.core.cli import Exit
 from aira_jax.search.log.events import Kind, WriteFailed
 from aira_jax.search.log.journal import Cancelled, Control, Journal, StopSearch
 
 TICK_S = 0.1
 HEARTBEAT_S = 60.0
-INTERRUPTED = 130
 KILL_PATIENCE_S = 20.0
 
 
-class Interrupts:
-    """First SIGINT or SIGTERM: `requested` becomes true. Second: the process ends at once."""
+class Interrupts(contextlib.ExitStack):
+    """The first SIGINT, SIGTERM or SIGHUP: `requested` becomes true. The second: the process ends at once."""
 
     def __init__(self):
+        super().__init__()
         self.requested = False
-        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interrupts":
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._handle)
+        self.enter_context(signals.listening(self._hear))
         return self
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, frame: object) -> None:
+    def _hear(self, number: int) -> None:
         if self.requested:
-            os._exit(INTERRUPTED)
+            os._exit(Exit.INTERRUPTED)
         self.requested = True
 
 

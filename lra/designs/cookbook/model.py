@@ -28,9 +28,8 @@ CHUNK = 128
 
 def scan(q_BLHP, k_BLHP, v_BLHP, mask_BL11):
     """A gated recurrence over v in both directions; k is the gate, q passes through. Padding changes no state."""
-    f_BLHP = nn.sigmoid(k_BLHP + 1)
-    keep = jnp.where(mask_BL11, f_BLHP, 1)
-    drive = jnp.where(mask_BL11, (1 - f_BLHP) * v_BLHP, 0)
+    keep = jnp.where(mask_BL11, nn.sigmoid(k_BLHP + 1), 1)
+    drive = jnp.where(mask_BL11, (1 - nn.sigmoid(k_BLHP + 1)) * v_BLHP, 0)
 
     def join(early, late):
         return early[0] * late[0], late[0] * early[1] + late[1]

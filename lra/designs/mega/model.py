@@ -113,18 +113,19 @@ class Block(nn.Module):
         dim = x_BLD.shape[-1]
         sizes = (self.key_dim, self.value_dim, dim, dim)
         average_BLD = drop(MovingAverage(self.states, name="average")(x_BLD, mask_BL))
-        all_BLS = nn.Dense(sum(sizes), name="average_in")(average_BLD)
-        z_BLZ, g_BLV, phi_BLD, h_BLD = jnp.split(all_BLS, np.cumsum(sizes)[:-1], axis=-1)
-        z_BLZ, g_BLV, phi_BLD = nn.silu(z_BLZ), nn.silu(g_BLV), nn.sigmoid(phi_BLD)
+        z_BLZ, g_BLV, phi_BLD, h_BLD = jnp.split(
+            nn.Dense(sum(sizes), name="average_in")(average_BLD), np.cumsum(sizes)[:-1], axis=-1
+        )
         kappa_2Z = self.param("kappa", normal(0.02), (2, self.key_dim))
         mu_2Z = self.param("mu", nn.initializers.zeros, (2, self.key_dim))
-        q_BLZ, k_BLZ = (kappa_2Z[i] * z_BLZ + mu_2Z[i] for i in range(2))
+        q_BLZ, k_BLZ = (kappa_2Z[i] * nn.silu(z_BLZ) + mu_2Z[i] for i in range(2))
         v_BLV = drop(nn.silu(nn.Dense(self.value_dim, name="value")(x_BLD)))
         span = min(self.chunk or x_BLD.shape[1], x_BLD.shape[1])
         bias_SS = RelativeBias(self.chunk or self.max_len, name="relative")(span)
         o_BLV = attend(q_BLZ, k_BLZ, v_BLV, mask_BL, bias_SS, drop)
-        update_BLD = nn.silu(h_BLD + nn.Dense(dim, use_bias=False, name="attended")(g_BLV * o_BLV))
-        return phi_BLD * drop(update_BLD) + (1 - phi_BLD) * x_BLD
+        out_BLD = nn.Dense(dim, use_bias=False, name="attended")(nn.silu(g_BLV) * o_BLV)
+        phi_BLD = nn.sigmoid(phi_BLD)
+        return phi_BLD * drop(nn.silu(h_BLD + out_BLD)) + (1 - phi_BLD) * x_BLD
 
 
 class Stack(nn.Module):

@@ -73,10 +73,11 @@ def scan(log_a_P: jax.Array, u_PBL: jax.Array, *, reverse: bool = False) -> jax.
     return x_PBNQ.reshape(states, batch, chunks * size)[..., :length]
 
 
-def enter(b_PH: jax.Array, u_BLH: jax.Array) -> jax.Array:
-    """B u, complex [P, B, L], as products of real numbers: u is real."""
-    real_PBL, imaginary_PBL = jnp.einsum("rph,blh->rpbl", jnp.stack([b_PH.real, b_PH.imag]), u_BLH)
-    return jax.lax.complex(real_PBL, imaginary_PBL)
+def enter(gain_P: jax.Array, b_PH: jax.Array, u_BLH: jax.Array, mask_BL: jax.Array) -> jax.Array:
+    """gain B u, complex [P, B, L], as products of real numbers, for u is real; nothing enters at padding."""
+    b_RPH = jnp.stack([(gain_P[:, None] * b_PH).real, (gain_P[:, None] * b_PH).imag])
+    in_RPBL = jnp.where(mask_BL, jnp.einsum("rph,blh->rpbl", b_RPH, u_BLH), 0)
+    return jax.lax.complex(in_RPBL[0], in_RPBL[1])
 
 
 def leave(c_PH: jax.Array, x_PBL: jax.Array) -> jax.Array:
@@ -98,7 +99,7 @@ class Ssm(nn.Module):
         log_a_P, gain_P = self._lru() if basis is None else self._zoh(np.tile(basis[0], self.config.blocks))
         b_PH = self._complex("B", lambda key: rotate_b(draw_b(key, states, dim), basis))
         c_PH = [self._complex(name, lambda key: rotate_c(self._draw_c(key, dim), basis)) for name in ("C1", "C2")]
-        drive_PBL = jnp.where(mask_BL, enter(gain_P[:, None] * b_PH, u_BLH), 0)
+        drive_PBL = enter(gain_P, b_PH, u_BLH, mask_BL)
         x_PBL = jnp.concatenate([scan(log_a_P, drive_PBL), scan(log_a_P, drive_PBL, reverse=True)])
         d_H = self.param("D", nn.initializers.normal(1.0), (dim,))
         return leave(2 * jnp.concatenate(c_PH), x_PBL) + d_H * u_BLH
