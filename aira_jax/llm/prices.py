@@ -31,7 +31,8 @@ def of(model: str, overrides: Mapping[str, Mapping[str, float]] | None = None) -
     """The price columns of `model`: from `overrides` (config.llm.prices), else from TABLE, else None.
 
     A dated name (claude-opus-4-5-20251101) has the price of the name without the date.
-    Raises ValueError when an entry lacks a column, has an unknown one, or holds no number >= 0.
+    An override may be one number for every class of tokens (0 for a model of your own), or `input` and `output` alone:
+    a cache then costs what input does. Raises ValueError for another form, or a price that is no number >= 0.
     """
     undated = re.sub(r"-\d{8}$", "", model)
     for table in (overrides or {}, TABLE):
@@ -43,8 +44,13 @@ def of(model: str, overrides: Mapping[str, Mapping[str, float]] | None = None) -
 
 def _checked(model: str, row: Mapping[str, float]) -> Mapping[str, float]:
     where = f"config.llm.prices[{model!r}]"
-    if not hasattr(row, "items") or set(row) != set(COLUMNS):
-        raise ValueError(f"{where} needs exactly the columns {', '.join(COLUMNS)} (US dollars per million tokens)")
+    if isinstance(row, int | float) and not isinstance(row, bool):
+        row = dict.fromkeys(COLUMNS, row)
+    if not hasattr(row, "items") or not {"input", "output"} <= set(row) <= set(COLUMNS):
+        raise ValueError(
+            f"{where} needs input and output, and may have {', '.join(COLUMNS[1:4])} (US dollars per million tokens)"
+        )
+    row = {**dict.fromkeys(COLUMNS, row["input"]), **row}
     for column, dollars in row.items():
         if isinstance(dollars, bool) or not isinstance(dollars, int | float) or not 0 <= dollars < float("inf"):
             raise ValueError(f"{where}.{column}={dollars!r} must be a number of dollars, 0 or more")

@@ -54,8 +54,14 @@ def test_the_config_overrides_the_list():
 
 
 @pytest.mark.parametrize(
-    "row", [{"input": 1.0}, ROW | {"more": 1.0}, ROW | {"output": -1.0}, ROW | {"output": "4"}, 3.0]
+    "row", [{"input": 1.0}, ROW | {"more": 1.0}, ROW | {"output": -1.0}, ROW | {"output": "4"}, -3.0, "3", True]
 )
 def test_a_malformed_price_is_refused(row):
     with pytest.raises(ValueError, match=r"config.llm.prices\['mine'\]"):
         prices.of("mine", {"mine": row})
+
+
+def test_a_price_may_be_one_number_or_input_and_output():
+    assert prices.of("mine", {"mine": 0}) == dict.fromkeys(prices.COLUMNS, 0.0)
+    short = prices.of("mine", {"mine": {"input": 1.0, "output": 4.0}})
+    assert (short["cache_read"], short["cache_write_1h"], short["output"]) == (1.0, 1.0, 4.0)

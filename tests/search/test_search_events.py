@@ -223,3 +223,13 @@ def test_unknown_members_and_kinds_are_kept_by_the_reader(tmp_path):
     log.append("from_the_future", answer=42)
     log.close()
     assert events.read(tmp_path)[0]["answer"] == 42
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"[" * 100_000, b'{"a":' * 5000 + b"1" + b"}" * 5000, b'{"n":' + b"9" * 5000 + b"}", b'{"n":1e999}'],
+    ids=["deep", "deep objects", "5,000 digits", "beyond floats"],
+)
+def test_a_line_that_no_json_reader_takes_is_a_damaged_line(line):
+    with pytest.raises(ValueError):
+        events.decode(line)

@@ -53,3 +53,45 @@ def test_a_refused_key_is_exit_3_and_appears_in_no_log(lab, tmp_path):
         again = ask(server, tmp_path, budget__steps=1)
     assert again.exit is Exit.DONE
     assert tree(again.folder).nodes[0].is_good
+
+
+def local(server, tmp_path, **options):
+    backend = {"llm__backend": "openai_compat", "llm__model": "m", "llm__base_url": server.url}
+    return search(tmp_path, **backend, **options)
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_dead_configuration_stops_before_anything_counts_and_a_mended_one_goes_on(lab, tmp_path, status):
+    with fake.serve(lambda call: fake.openai_error(status, "model_not_found", "no such model")) as server:
+        done = local(server, tmp_path, budget__steps=3)
+    assert (done.exit, done.stopped.reason) == (Exit.LLM_STOP, "error")
+    assert "config.llm" in done.stopped.detail
+    assert len(tree(done.folder).commits) == 0
+    with fake.serve(lambda call: fake.openai(answer(0.7))) as server:
+        again = local(server, tmp_path, budget__steps=1)
+    assert again.exit is Exit.DONE
+    assert tree(again.folder).nodes[0].is_good
+
+
+def test_after_a_first_answer_a_bad_request_is_that_nodes_failure(lab, tmp_path):
+    script = [fake.openai(answer(0.7)), fake.openai_error(400, "bad", "too hot"), fake.openai(answer(0.2))]
+    with fake.serve(script) as server:
+        done = local(server, tmp_path, budget__steps=3)
+    assert done.exit is Exit.DONE
+    assert [node.failure_class for node in tree(done.folder).nodes] == [None, "llm", None]
+
+
+def test_every_further_try_must_fit_into_the_budget(lab, tmp_path):
+    usage = {"prompt_tokens": 59_000, "completion_tokens": 100, "total_tokens": 59_100}
+    with fake.serve(lambda call: fake.openai("x", finish="error", usage=usage)) as server:
+        done = local(server, tmp_path, budget__tokens=60_000, llm__max_tokens=1000)
+        assert len(server.calls) == 1
+    assert (done.exit, done.stopped.reason) == (Exit.DONE, "tokens")
+    assert tree(done.folder).nodes[0].usage.tokens == 59_100
+
+
+def test_a_broken_off_answer_is_never_evaluated(lab, tmp_path):
+    script = [fake.openai(answer(0.9), finish="incomplete"), fake.openai(answer(0.2))]
+    with fake.serve(script) as server:
+        done = local(server, tmp_path, budget__steps=1)
+    assert tree(done.folder).nodes[0].files["answer.txt"].startswith("x=0.2")

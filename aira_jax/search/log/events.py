@@ -87,7 +87,13 @@ def encode(record: Mapping[str, Any]) -> bytes:
 
 def decode(line: bytes) -> Record:
     """The record of one line (without its newline), `crc` removed. Raises ValueError saying what is wrong."""
-    record = json.loads(line.decode())
+    try:
+        return _checked(json.loads(line.decode()))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _checked(record: Any) -> Record:
     if not isinstance(record, dict):
         raise ValueError("not a JSON object")
     crc = record.pop("crc", None)
