@@ -30,6 +30,7 @@ def run(*command, **options) -> str:
 def wheel(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     shutil.copytree(ROOT, folder / "source", symlinks=True, ignore=LEFT_OUT)
+    shutil.copytree(ROOT / "aira_jax" / "runs", folder / "source" / "aira_jax" / "runs")  # a room named like an output
     pip = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index")
     run(*pip, "--wheel-dir", folder, folder / "source")
     return next(folder.glob("*.whl"))

@@ -81,6 +81,9 @@ def load_folder(folder: Path, rules: schema.Rules | None = None) -> Task:
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not valid YAML ({error})") from error
     schema.validate(metadata, folder.name, rules=rules or rules_of(folder), source=str(path))
+    for script in folder.glob("*.py"):
+        if not script.exists():
+            raise ValueError(f"{script}: a link to a file that is not there; copy task folders with cp -rL")
     info, extension = metadata["logging_info"], {**_upstream(metadata), **metadata.get("aira_jax", {})}
     sha = _sha(folder, metadata)
     return Task(

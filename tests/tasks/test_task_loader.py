@@ -97,6 +97,12 @@ def test_older_versions_of_a_task_are_named_for_its_present_one_and_no_other(tmp
     assert loader.load_folder(changed).older_shas == ()
 
 
+def test_a_copy_whose_links_lead_nowhere_is_refused_with_the_mend(tmp_path):
+    shutil.copytree(loader.load(TWO).folder, tmp_path / TWO, symlinks=True)
+    with pytest.raises(ValueError, match="copy task folders with cp -rL"):
+        loader.load_folder(tmp_path / TWO)
+
+
 def test_a_folder_without_our_block_is_an_upstream_task(tmp_path):
     metadata = {key: value for key, value in toy_task.METADATA.items() if key != "aira_jax"}
     task = loader.load_folder(toy_task.make(tmp_path, metadata=metadata))
