@@ -17,6 +17,7 @@ from aira_jax.search.log import events
 
 RUN = flags.DEFINE_string("run", None, "Run directory or its events.jsonl; may be given as the only argument.")
 OUTPUT = flags.DEFINE_string("output", None, "Where to write (default: standard output).")
+flags.DEFINE_alias("out", "output")
 
 
 def main(argv: Sequence[str]) -> int:

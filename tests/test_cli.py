@@ -1,5 +1,6 @@
 """How scripts start and end: exit codes, one message, a traceback only with --debug."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -97,3 +98,17 @@ def test_help_tells_the_flags_and_is_no_failure(script):
     assert result.returncode == 0
     assert "Says a number." in result.stdout
     assert "--number" in result.stdout
+
+
+SPEAKS = "from aira_jax.core import cli; cli.run(lambda argv: print('a \\u2026 b'))"
+
+
+def test_a_terminal_that_knows_ascii_alone_ends_no_script():
+    env = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", SPEAKS], env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "a ? b\n")
+
+
+def test_a_closed_standard_output_is_no_defect():
+    done = subprocess.run(f'"{sys.executable}" -c "{SPEAKS}" >&-', shell=True, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
