@@ -104,7 +104,7 @@ AGENTS = {
     "control": {"llm.backend": "control.random"},
     "evolution": {"llm.backend": "control.evolution"},
     "mutate": {"llm.backend": "control.mutate"},
-    "bo": {"llm.backend": "control.bo"},
+    "bo": {"llm.backend": "control.bo", "llm.initial": 4},
     "end_incremental": {"llm.backend": "control.end_incremental"},
     "middle_incremental": {"llm.backend": "control.middle_incremental"},
     "exhaustive6": {"llm.backend": "control.exhaustive", "llm.layers": 6},

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from aira_jax.controls.trials import SMALL, Exhausted, Proposal, Region, Trial, best, fresh, known
+from aira_jax.controls.trials import DEFAULTS, SMALL, Exhausted, Proposal, Region, Trial, best, fresh, known
 from aira_jax.patterns import Pattern
 
 SAMPLES = 128
@@ -33,19 +33,17 @@ def check() -> None:
         raise ValueError("Bayesian optimisation needs scikit-learn: pip install 'aira-jax[bo]'")
 
 
-def initial(region: Region) -> int:
-    """How many unique random designs come first."""
-    return max(8, region.layers)
-
-
-def propose(region: Region, trials: Sequence[Trial], pending: Sequence[Pattern], rng) -> Proposal:
-    """The candidate with the best acquisition value; a uniform draw while the initial design is incomplete.
+def propose(
+    region: Region, trials: Sequence[Trial], pending: Sequence[Pattern], rng, initial: int = DEFAULTS.initial
+) -> Proposal:
+    """The candidate with the best acquisition value; a uniform draw while there are fewer than `initial`
+    patterns.
 
     A failed trial counts as the worst quality seen. Pending patterns are taken to score what the model expects.
     """
     taken = known(trials, pending)
     scored = [t.quality for t in trials if t.quality is not None]
-    if len(taken) < initial(region) or len(set(scored)) < 2:
+    if len(taken) < initial or len(set(scored)) < 2:
         return Proposal(fresh(region, taken, rng), "A uniform draw of the initial design.")
     check()
     candidates_CL = _candidates(region, trials, taken, rng)

@@ -64,7 +64,7 @@ def propose(
         begun = [cut for p in pending if (cut := _cut(p, found, at, new))]
         winners = best(done, 1)
         if len(done) + len(begun) < budget or not winners:
-            searched = _inner(inner, done, begun, rng, budget).pattern.layers
+            searched = _inner(inner, done, begun, rng, budget, options.initial).pattern.layers
             told = f"Round {number} of {len(plan)}: {new} new layers at position {at}."
             pattern = Pattern(found[:at] + searched + found[at:])
             return Proposal(pattern, told, Pattern(found) if found else None)
@@ -72,10 +72,10 @@ def propose(
     raise Exhausted(f"all {len(plan)} rounds are complete; the result is {Pattern(found).pretty()}")
 
 
-def _inner(inner: Region, done: Sequence[Trial], begun: Sequence[Pattern], rng, budget: int) -> Proposal:
+def _inner(inner: Region, done: Sequence[Trial], begun: Sequence[Pattern], rng, budget: int, initial: int) -> Proposal:
     if budget >= inner.size:
         return exhaustive.propose(inner, done, begun, force=True)
-    return bo.propose(inner, done, begun, rng)
+    return bo.propose(inner, done, begun, rng, initial)
 
 
 def _cut(pattern: Pattern, found: Layers, at: int, new: int) -> Pattern | None:

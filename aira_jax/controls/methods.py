@@ -29,7 +29,7 @@ def propose(method: Method, region: Region, trials, *, pending=(), rng, options:
         case Method.MUTATE:
             return tournament.propose(region, trials, pending, rng)
         case Method.BO:
-            return bo.propose(region, trials, pending, rng)
+            return bo.propose(region, trials, pending, rng, options.initial)
         case Method.EXHAUSTIVE:
             return exhaustive.propose(region, trials, pending, force=options.force)
 

@@ -27,12 +27,13 @@ class Method(enum.StrEnum):
 class Options:
     """`per_round` layers are searched at a time, with `trials` evaluations over all rounds (incremental methods).
 
-    `force` lets EXHAUSTIVE enumerate more than 729 patterns.
+    `force` lets EXHAUSTIVE enumerate more than 729 patterns. BO begins with `initial` distinct uniform draws.
     """
 
     per_round: int = 4
     trials: int = 100
     force: bool = False
+    initial: int = 8
 
 
 DEFAULTS = Options()

@@ -43,6 +43,7 @@ class Options:
     per_round: int = 4  # control.*_incremental: layers searched at a time
     trials: int = 100  # control.*_incremental: evaluations over all rounds
     force: bool = False  # control.exhaustive: also more than 729 patterns
+    initial: int = 8  # control.bo: distinct uniform draws before its model proposes; fewer than the budget's steps
 
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Options))
@@ -74,7 +75,7 @@ def _check(opts: Options) -> None:
         raise ValueError(f"config.llm.max_parse_retries={opts.max_parse_retries} must not be negative")
     if not opts.deadline_s > 0:
         raise ValueError(f"config.llm.deadline_s={opts.deadline_s} must be positive")
-    for name, least in (("layers", 0), ("per_round", 1), ("trials", 1)):
+    for name, least in (("layers", 0), ("per_round", 1), ("trials", 1), ("initial", 2)):
         if getattr(opts, name) < least:
             raise ValueError(f"config.llm.{name}={getattr(opts, name)} must be at least {least}")
     if opts.temperature is not None and opts.temperature < 0:

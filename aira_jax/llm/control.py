@@ -67,7 +67,7 @@ def _patterns(space):
 
 
 def _method_options(options: "llms.Options") -> MethodOptions:
-    return MethodOptions(options.per_round, options.trials, options.force)
+    return MethodOptions(options.per_round, options.trials, options.force, options.initial)
 
 
 class Control:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import os
 import sys
 import threading
@@ -103,6 +104,11 @@ def check(settings: Settings, task) -> None:
             raise ValueError(f"{options.backend} needs a task with a space.py: {', '.join(with_space)}")
         if options.backend in llms.CONTROLS and operator is not Operator.ANALYZE:
             control.check(options, task)
+            if options.backend == "control.bo" and options.initial >= (settings.budget.steps or math.inf):
+                raise ValueError(
+                    f"config.llm.initial={options.initial} random designs leave nothing of budget.steps="
+                    f"{settings.budget.steps} to control.bo: give fewer, for example --config.llm.initial=4"
+                )
         if settings.budget.usd is not None and options.model and proposer.price() is None:
             raise ValueError(
                 f"config.budget.usd is set but {options.model} has no price; add config.llm.prices[{options.model!r}]"

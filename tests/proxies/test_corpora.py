@@ -104,22 +104,23 @@ def test_windows_of_a_token_file_have_its_own_vocabulary(tmp_path):
 # Splitting and windows.
 
 
-def test_targets_are_the_next_tokens_of_one_stream():
+def test_targets_are_the_next_tokens_of_their_stream():
     data = corpora.open("babistories", preset=TINY)
-    for rows, count in ((data.train, 20), (data.test, 8)):
+    fit, held = (data.train[rows] for rows in mad.validation_indices(20))
+    for rows, count in ((fit, 14), (held, 6), (data.test, 8)):
         assert rows.x.shape == rows.y.shape == (count, 16)
         stream = rows.x.reshape(-1)
         np.testing.assert_array_equal(rows.y.reshape(-1)[:-1], stream[1:])
-        assert rows.y[-1, -1] >= 0  # the stream goes on
+        assert (rows.y[:-1] >= 0).all()
 
 
 def test_the_target_after_the_end_of_all_text_is_ignored(tmp_path):
     path = write(tmp_path / "a.jsonl", json_lines(["ab" * 7 + "c", "xy" * 7 + "z", "12" * 7 + "3"]))
     preset = dataclasses.replace(TINY, train=2, test=1)
     data = corpora.open("babistories", path, preset=preset)
-    assert data.train.y[-1, -1] == data.test.y[-1, -1] == mad.IGNORED
+    assert (data.train.y[:, -1] == mad.IGNORED).all()  # a window to fit and one held out, of documents of their own
+    assert data.test.y[-1, -1] == mad.IGNORED
     assert (data.train.x[:, -1] == 256).all()  # each document fills a window, end mark included
-    assert data.train.y[0, -1] == data.train.x[1, 0]
 
 
 def test_packing_windows_loses_nothing():
@@ -320,3 +321,16 @@ def test_the_real_samples_hold_the_documents_that_their_sources_tell():
         found = documents.collect(sample(kind), field="text", separator=readers.SEPARATOR, seed=0)
         assert len(found.documents) + found.duplicates == total
         assert found.duplicates == duplicates
+
+
+def test_no_document_is_fitted_and_scored_for_validation(tmp_path):
+    texts = [f"{chr(0x4E00 + i)} " * (20 + 7 * i % 90) for i in range(60)]  # every document has a sign of its own
+    path = tmp_path / "signs.jsonl"
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    for train in (400, 401, 10_000):
+        preset = dataclasses.replace(TINY, train=train, test=4)
+        data = corpora.open("babistories", path, preset=preset, short=Short.ALLOW)
+        fit, held = (data.train[rows].x for rows in mad.validation_indices(len(data.train)))
+        signs = [set(bytes(rows[rows < 256].astype(np.uint8)).decode(errors="ignore")) - {" "} for rows in (fit, held)]
+        assert not signs[0] & signs[1]
+        assert min(map(len, signs)) > 2

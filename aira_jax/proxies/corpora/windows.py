@@ -2,10 +2,12 @@
 
 N windows, T tokens of a window, V vocabulary. The documents of a split, each closed by an end mark, form one stream,
 cut every T tokens; the target of a token is the next one of the stream, that of the stream's very last is ignored.
+The train windows are two such streams: those that validation fits, and those that it scores, of other documents.
 """
 
 import dataclasses
 import enum
+import functools
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from aira_jax.proxies import text_fidelity
+from aira_jax.proxies import mad, text_fidelity
 from aira_jax.proxies.corpora import tokenizers
 from aira_jax.proxies.corpora.documents import Collection, Document, split
 from aira_jax.proxies.mad import IGNORED, Rows
@@ -106,14 +108,17 @@ def build(
     """The windows of a preset. Raises CorpusTooSmall, or ValueError for a tokenizer that cannot be had."""
     train, test = split(found.documents, preset.test / (preset.train + preset.test))
     coder = _Coder.of(found, train, tokenizer, ranks)
-    pools = {"train": (train, preset.train), "test": (test, preset.test)}
-    streams = {name: _stream(pool, coder, count * preset.length + 1) for name, (pool, count) in pools.items()}
-    available = {name: len(stream) // preset.length for name, (stream, _) in streams.items()}
-    wanted = {name: count for name, (_, count) in pools.items()}
-    counts = {name: min(available[name], wanted[name]) for name in pools}
+    wanted = {"train": preset.train, "test": preset.test}
+    fit, held, count = _fit_and_held(train, coder, preset.train, preset.length)
+    tested = _stream(test, coder, preset.test * preset.length + 1)
+    streams = {"train": (np.concatenate([fit[0], held[0]]), fit[1] + held[1]), "test": tested}
+    available = {"train": count, "test": len(tested[0]) // preset.length}
+    counts = {name: min(available[name], wanted[name]) for name in wanted}
     if counts != wanted and (short is Short.REFUSE or counts["train"] < 2 or counts["test"] < 1):
         raise CorpusTooSmall(_too_small(found, preset, coder, streams, available))
-    rows = {name: _rows(stream, counts[name], preset.length, coder.vocab) for name, (stream, _) in streams.items()}
+    made = [(fit[0], _fitted(count)), (held[0], count - _fitted(count)), (tested[0], counts["test"])]
+    fit, held, tested = (_rows(stream, n, preset.length, coder.vocab) for stream, n in made)
+    rows = {"train": mad.joined(fit, held), "test": tested}
     manifest = Manifest(
         proxy=preset.proxy,
         corpus=found.name,
@@ -182,6 +187,30 @@ def _stream(documents: Sequence[Document], coder: _Coder, enough: int) -> tuple[
     return np.concatenate(parts), ids
 
 
+def _fitted(count: int) -> int:
+    """How many of `count` train windows are fitted when the others are for validation."""
+    return len(mad.validation_indices(count)[0])
+
+
+def _fit_and_held(documents: Sequence[Document], coder: _Coder, wanted: int, length: int):
+    """(stream, ids) of the windows to fit and of those held out for validation, and how many there are together.
+
+    No document has a part in both: what is left of one at the cut is dropped. Fewer than `wanted` where there are no
+    more.
+    """
+    encoded = dataclasses.replace(coder, encode=functools.cache(lambda i: coder.encode(documents[i].content)))
+    numbered = [dataclasses.replace(document, content=i) for i, document in enumerate(documents)]
+    count = wanted
+    while True:
+        cut = _fitted(count)
+        fit = _stream(numbered, encoded, cut * length)
+        held = _stream(numbered[len(fit[1]) :], encoded, (count - cut) * length + 1)
+        windows = [len(stream) // length for stream, _ in (fit, held)]
+        if count < 2 or (windows[0] >= cut and windows[1] >= count - cut):
+            return fit, held, count
+        count = min(count - 1, sum(windows) + 1)
+
+
 def _rows(stream: np.ndarray, count: int, length: int, vocab: int) -> Rows:
     used = count * length
     x_NT = stream[:used].reshape(count, length).astype(np.uint16 if vocab <= 2**16 else np.uint32)
@@ -202,12 +231,13 @@ def _too_small(found: Collection, preset: TextPreset, coder: _Coder, streams, av
 
 
 def _fits(found: Collection, coder: _Coder, tokens: int, preset: TextPreset) -> bool:
-    """Whether a preset finds enough windows: exact for byte tokens, by the ratio of this tokenizer for others."""
+    """Whether a preset finds enough windows: by size for byte tokens, else by this tokenizer's ratio."""
     total = sum(document.size for document in found.documents)
     same = found.facts is not None or preset.tokenizer == "byte"
     if not same and coder.name == "byte":
         return False  # needs more tokens than this preset, and a token is at least a byte
     ratio = 1.0 if same else tokens / total
     pools = split(found.documents, preset.test / (preset.train + preset.test))
-    windows = [int(ratio * sum(document.size for document in pool)) // preset.length for pool in pools]
-    return windows[0] >= preset.train and windows[1] >= preset.test
+    sizes = [ratio * sum(document.size for document in pool) for pool in pools]
+    lost = ratio * max((document.size for document in pools[0]), default=0)  # at the cut between fitted and held out
+    return sizes[0] - lost >= preset.train * preset.length and sizes[1] >= preset.test * preset.length
