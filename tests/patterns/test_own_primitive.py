@@ -18,7 +18,7 @@ from aira_jax import patterns
 from aira_jax.compose import dims, extrapolate
 space = dims.space_of(("A", "M", "D"))
 fit = extrapolate.fit(patterns.parse("2(A-2D-M)-D"), "1B", "stretch", space=space).to_json()
-print(json.dumps([space, fit["counts"]["D"] > 0, abs(fit["deviation"]) < 0.1, "jax" in sys.modules]))
+print(json.dumps([space, fit["counts"]["D"] > 0, fit["non_embedding"] > 5e8, "jax" in sys.modules]))
 from aira_jax.proxies import evaluator, fidelity
 tiny = dataclasses.replace(fidelity.get("smoke"), d=16, train=32, test=32, epochs=1)
 result = evaluator.evaluate("D-M", preset=tiny, tasks=["memorization"])
