@@ -80,8 +80,13 @@ def test_exhaustive_refuses_a_large_region_unless_it_is_forced():
 
 
 def test_all_searches_of_a_seed_share_their_first_designs():
-    first = [go_on(Study(method, TWO, seed=5), 10) for method in WHOLE]
+    first = [go_on(Study(method, TWO, seed=5), 8) for method in WHOLE]
     assert first[0] == first[1] == first[2]
+
+
+def test_bo_leaves_the_random_designs_after_as_many_as_its_option_says():
+    random, few = (go_on(Study(method, TWO, seed=5, options=Options(initial=4)), 6) for method in WHOLE[::2])
+    assert (random[:4] == few[:4], random[4:] != few[4:]) == (True, True)
 
 
 def finds(method, seed, n):
