@@ -19,7 +19,9 @@ from typing import Any
 
 from aira_jax.core.failures import Failure
 from aira_jax.core.files import write_json
+from aira_jax.core.text import visible
 
+SHOWN = 20_000  # characters of a message on the terminal: a candidate may have written it
 MARKER = "--- EVALUATION RESULT ---"
 
 
@@ -187,7 +189,7 @@ class Report:
         return Exit.SCORED
 
     def failed(self, code: Exit, failure: Failure, message: str, extra: Mapping[str, Any] | None = None) -> Exit:
-        print(f"error: {message}", file=sys.stderr, flush=True)
+        print(f"error: {visible(message[:SHOWN])}", file=sys.stderr, flush=True)
         self._write(None, failure, message, Score(math.nan, extra=extra or {}))
         return code
 

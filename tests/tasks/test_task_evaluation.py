@@ -205,3 +205,12 @@ def test_the_result_file_is_written_in_one_step(tmp_path):
 def test_the_result_file_may_lie_in_a_new_folder(tmp_path):
     write_json(tmp_path / "a" / "b.json", {"x": -math.inf, "y": (1, {"z": math.nan})})
     assert json.loads((tmp_path / "a" / "b.json").read_text()) == {"x": None, "y": [1, {"z": None}]}
+
+
+def test_what_a_candidate_says_is_bounded_and_cannot_steer_the_terminal(tmp_path, capsys):
+    error = CandidateError(Failure.EXIT, "\x1b]0;title\x07\x1b[2Jgone\x07" + "x" * 1_000_000)
+    evaluate(tmp_path, score=raising(error))
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: gone\u2407x")
+    assert "\x1b" not in shown
+    assert len(shown) < 25_000
