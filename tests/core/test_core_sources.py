@@ -43,4 +43,4 @@ def test_an_unknown_module_is_refused():
 
 
 def test_everything_that_a_pattern_module_reaches_is_found_in_the_real_project():
-    assert "aira_jax.primitives.mamba2" in sources.closure(["aira_jax.proxies.proxy_model"])
+    assert "aira_jax.primitives.attention" in sources.closure(["aira_jax.proxies.proxy_model"])
