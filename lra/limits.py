@@ -50,7 +50,9 @@ class Clock(clock.Clock):
             super().check()
 
 
-def refuse(need: int, limit: int, settings: Settings, need_at: Callable[[int], int], *, devices: int = 1) -> None:
+def refuse(
+    need: int, limit: int, settings: Settings, need_at: Callable[[int], int] | None, *, devices: int = 1
+) -> None:
     """Raises CandidateFault (oom_preflight) when a step does not fit, see `aira_jax.train.memory.refuse`."""
     batch, heads, length = settings.batch_size, settings.num_heads, settings.max_length
     matrix = batch * heads * length * length * 4

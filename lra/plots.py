@@ -7,9 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-from matplotlib.figure import Figure
-
 from aira_jax.core import files
 
 COLORS = ("#1f6feb", "#d1622b", "#2a9d5c", "#8957e5")
@@ -69,6 +66,9 @@ def svg(plot: Plot) -> str:
 
 
 def _drawn(plot: Plot, kind: str) -> bytes:
+    import matplotlib  # here, because a process that only exports programs never draws
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(6.4, 3.6), dpi=120, layout="constrained")
     axes = figure.add_subplot(title=plot.title, xlabel="update", ylabel=plot.y_label)
     for color, curve in zip(COLORS, plot.curves, strict=False):

@@ -1,19 +1,17 @@
-"""The state of a run: the kit's, with running statistics and the best parameters; one update, and logits of a batch.
-
-B batch, C classes.
-"""
+"""The state of a run: the kit's, with running statistics and the best parameters; one update."""
 
 from collections.abc import Mapping
 from typing import Any
 
-import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
 
 from aira_jax.train import step as kit
+from aira_jax.train.schedule import Schedule
 from lra import model as models
+from lra.network import Network
 
 INIT, DROPOUT = 0, 1  # streams of the run's key
 
@@ -30,9 +28,9 @@ class State(kit.State):
     best_step: jax.Array
 
 
-def create(model: nn.Module, task: str, max_length: int, seed: int, optimizer: optax.GradientTransformation) -> State:
+def create(network: Network, seed: int, optimizer: optax.GradientTransformation) -> State:
     """The state before the first update; jit or eval_shape it. Parameters come from fold_in(key(seed), 0)."""
-    variables = models.initial(model, task, max_length, kit.stream(seed, INIT))
+    variables = network.initial(kit.stream(seed, INIT))
     params, batch_stats = variables["params"], variables.get("batch_stats", {})
     return kit.create(
         params,
@@ -48,36 +46,24 @@ def create(model: nn.Module, task: str, max_length: int, seed: int, optimizer: o
 
 
 def update(
-    model: nn.Module,
+    network: Network,
     optimizer: optax.GradientTransformation,
-    rate: Any,
+    rate: Schedule,
     seed: int,
     state: State,
     batch: Mapping[str, jax.Array],
 ) -> tuple[State, dict[str, jax.Array]]:
     """One update from a batch {'inputs' (or 'inputs1', 'inputs2'), 'targets'}, and its metrics (scalars).
 
-    Mean cross-entropy in float32. Dropout at update t draws from fold_in(fold_in(key, 1), t), t from 0.
+    Dropout at update t draws from fold_in(fold_in(key, 1), t), t from 0.
     """
-    inputs, targets_B = models.inputs_of(batch), batch["targets"]
-    key = kit.stream(seed, DROPOUT, state.step)
-
-    def loss(params: Any) -> tuple[jax.Array, tuple[dict[str, jax.Array], dict[str, Any]]]:
-        variables = {"params": params, "batch_stats": state.batch_stats}
-        logits_BC, batch_stats = models.apply(model, variables, inputs, dropout=key)
-        logits_BC = logits_BC.astype(jnp.float32)
-        losses_B = optax.softmax_cross_entropy_with_integer_labels(logits_BC, targets_B)
-        accuracy = jnp.mean(logits_BC.argmax(-1) == targets_B)
-        return losses_B.mean(), ({"accuracy": accuracy}, {"batch_stats": batch_stats})
-
-    state, metrics = kit.update(state, loss, optimizer, rate)
-    return state, metrics | {"real_tokens": sum(jnp.sum(tokens > 0) for tokens in inputs)}
-
-
-def logits(model: nn.Module, params: Any, batch_stats: Any, inputs: tuple[jax.Array, ...]) -> jax.Array:
-    """Float32 [B, C] in evaluation mode."""
-    variables = {"params": params, "batch_stats": batch_stats}
-    return models.apply(model, variables, inputs, dropout=None)[0].astype(jnp.float32)
+    inputs, key = models.inputs_of(batch), kit.stream(seed, DROPOUT, state.step)
+    loss, accuracy, grads, batch_stats = network.gradient(
+        state.params, state.batch_stats, inputs, batch["targets"], key
+    )
+    measured = {"accuracy": accuracy, "real_tokens": sum(jnp.sum(tokens > 0) for tokens in inputs)}
+    changed = {"batch_stats": batch_stats}
+    return kit.apply_gradients(state, loss, grads, measured, changed, optimizer, rate)
 
 
 def keep_best(state: State, accuracy: jax.Array, loss: jax.Array) -> State:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,27 +19,25 @@ from lra import limits, optimizer
 from lra import state as states
 from lra.data import store
 from lra.job import Job, Preflight
+from lra.network import Linen, Network
 from lra.settings import TASKS
 
 
 @dataclasses.dataclass(frozen=True)
 class Steps:
-    """A model's programs for one job; `compile` first."""
+    """A network's programs for one job; `compile` first."""
 
     job: Job
-    model: nn.Module
+    network: Network
     devices: tuple[jax.Device, ...]
 
     @functools.cached_property
     def step(self) -> Step:
         settings, recipe = self.job.settings, self.job.recipe
         adamw = optimizer.make(settings, recipe)
-        create = functools.partial(
-            states.create, self.model, self.job.task, settings.max_length, settings.random_seed, adamw
-        )
-        update = functools.partial(
-            states.update, self.model, adamw, optimizer.rate(settings, recipe), settings.random_seed
-        )
+        rate, seed = optimizer.rate(settings, recipe), settings.random_seed
+        create = functools.partial(states.create, self.network, seed, adamw)
+        update = functools.partial(states.update, self.network, adamw, rate, seed)
         return Step(create, update, sharding.Layout(sharding.mesh_of(self.devices)))
 
     def place(self, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
@@ -52,7 +49,7 @@ class Steps:
 
     def lower_logits(self, batch: int) -> jax.stages.Lowered:
         layout, shapes = self.step.layout, self.step.shapes
-        jitted = jax.jit(functools.partial(states.logits, self.model), out_shardings=layout.split)
+        jitted = jax.jit(self.network.logits, out_shardings=layout.split)
         inputs = layout.batch_shapes(tuple(self._inputs(batch).values()))
         return jitted.lower(shapes.params, shapes.batch_stats, inputs)
 
@@ -68,7 +65,8 @@ class Steps:
             evaluation_bytes=limits.need_bytes(logits),
         )
         most = max(fit.need_bytes, fit.evaluation_bytes)
-        limits.refuse(most, fit.limit_bytes, self.job.settings, self._need_at, devices=len(self.devices))
+        need_at = self._need_at if isinstance(self.network, Linen) else None  # programs have one batch size
+        limits.refuse(most, fit.limit_bytes, self.job.settings, need_at, devices=len(self.devices))
         best = jax.jit(states.keep_best, donate_argnums=0, out_shardings=self.step.layout.whole)
         return Programs(self, update, logits, best, fit, seconds)
 

@@ -11,35 +11,39 @@ import contextlib
 import dataclasses
 import math
 import time
+from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import numpy as np
 
 from aira_jax.train.checkpoints import Checkpoints
 from aira_jax.train.metrics import FULL, MetricsLog, OnRow
-from lra import limits, metrics, model, optimizer, reporting, settings, workdir
+from lra import limits, metrics, model, network, optimizer, reporting, settings, workdir
 from lra.data import store
 from lra.failures import CandidateFault, Kind
 from lra.job import Accuracies, Job, Report, ScoreParams, need_data
 from lra.loop import Interrupted, Run
+from lra.network import Linen, Network
 from lra.rows import Rows, select
 from lra.state import State
 from lra.steps import Programs, Steps, Trained
 
-__all__ = ["Interrupted", "check", "predict", "run"]
+__all__ = ["Interrupted", "check", "export", "predict", "run"]
 
 
-def run(job: Job, *, on_row: OnRow | None = None) -> Report:
+def run(job: Job, *, on_row: OnRow | None = None, network: Network | None = None) -> Report:
     """Trains, or continues what lies in `job.workdir`. `on_row` sees every row of metrics.jsonl as it is written.
 
+    `network` trains in place of the job's model, whose code is then not imported.
     Raises: CandidateFault where the model is to blame; ValueError for bad data, workdir or checkpoints; Interrupted.
     """
     started = time.perf_counter()
     job, rows = _opened(job)
     with workdir.held(job.workdir), limits.blamed():
         workdir.prepare(job, job.identity(rows.dataset.meta.sha256))
-        programs, params = _compiled(job)
+        programs, params = _compiled(job, network)
         return _train(job, rows, programs, params, on_row or (lambda row: None), started)
 
 
@@ -49,6 +53,12 @@ def check(job: Job) -> dict[str, Any]:
     with limits.blamed():
         programs, params = _compiled(job)
     return {"params": params, "preflight": dataclasses.asdict(programs.preflight), "warnings": list(job.warnings)}
+
+
+def export(job: Job, folder: Path) -> None:
+    """Imports the job's model and writes its programs (see `lra.network`); needs no data. Raises: CandidateFault."""
+    net, _ = _built(job)
+    network.export(net, job.task, job.settings, folder)
 
 
 def predict(trained: Trained, split: store.Split) -> np.ndarray:
@@ -69,13 +79,22 @@ def _opened(job: Job) -> tuple[Job, Rows]:
     return _resolved(job, rows), rows
 
 
-def _compiled(job: Job) -> tuple[Programs, int]:
+def _compiled(job: Job, network: Network | None = None) -> tuple[Programs, int]:
     """The job's programs, and how many parameters its model has."""
+    devices = tuple(jax.local_devices())
+    if network is not None:
+        steps = Steps(job, network, devices)
+        return steps.compile(), sum(leaf.size for leaf in jax.tree.leaves(steps.step.shapes.params))
+    net, probe = _built(job)
+    steps = Steps(job, Linen(net, job.task, job.settings.max_length), devices)
+    programs = model.traced(net, "compiling a training step", steps.compile)
+    return programs, probe.params
+
+
+def _built(job: Job) -> tuple[nn.Module, model.Probe]:
     kind = model.named(job.model, job.task) if job.path is None else model.load(job.path, job.task)
     net = model.build(kind, job.task, job.settings, job.options)
-    probe = model.probe(net, job.task, job.settings)
-    programs = model.traced(net, "compiling a training step", Steps(job, net, tuple(jax.local_devices())).compile)
-    return programs, probe.params
+    return net, model.probe(net, job.task, job.settings)
 
 
 def _resolved(job: Job, rows: Rows) -> Job:

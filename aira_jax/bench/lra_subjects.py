@@ -13,6 +13,7 @@ import numpy as np
 
 from lra import designs, model
 from lra.job import Job, Recipe
+from lra.network import Linen
 from lra.settings import TASKS, Settings
 from lra.steps import Programs, Steps
 
@@ -47,7 +48,7 @@ def subject(task: str, name: str, settings: Settings, options: Mapping[str, Any]
     kind = model.load(designs.path(name), task) if job.path else model.named(name, task)
     net = model.build(kind, task, settings, job.options)
     probe = model.probe(net, task, settings)
-    programs = Steps(job, net, tuple(jax.local_devices()[:1])).compile()
+    programs = Steps(job, Linen(net, task, settings.max_length), tuple(jax.local_devices()[:1])).compile()
     return Subject(programs, tokens(task, settings), probe.params)
 
 

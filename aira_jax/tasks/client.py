@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aira_jax.tasks.evaluation import MARKER, Split, Stage
+from aira_jax.tasks.evaluation import MARKER, Isolation, Split, Stage
 
 RESULT_FILE = "result.json"
 PREDICTIONS = "predictions"  # in a work directory: what fit writes and score reads
@@ -33,6 +33,7 @@ class Call:
     seed: int = 0
     limit_s: float | None = None
     upstream: bool = False
+    isolation: Isolation | None = None
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -41,6 +42,7 @@ class Call:
             flags |= {"split": self.split, "stage": self.stage, "workdir": PREDICTIONS, "seed": self.seed}
             flags |= {"profile": self.profile, "result-file": RESULT_FILE}
             flags |= {} if self.limit_s is None else {"time-limit-s": f"{self.limit_s:g}"}
+            flags |= {} if self.isolation is None else {"isolation": self.isolation}
         words = (word for name, value in flags.items() for word in (f"--{name}", str(value)))
         return (sys.executable, str(self.script), *words)
 

@@ -39,6 +39,17 @@ class Stage(enum.StrEnum):
     SCORE = "score"
 
 
+class Isolation(enum.StrEnum):
+    """How a task whose candidates are code keeps that code away from its training.
+
+    PROGRAMS: it runs once, without data, to export programs; a process that never imports it trains and predicts.
+    PROCESS: it trains and predicts itself in a sandbox, and its answers are believed.
+    """
+
+    PROGRAMS = "programs"
+    PROCESS = "process"
+
+
 class Exit(enum.IntEnum):
     SCORED = 0
     DEFECT = 1  # of the evaluator or its data, never the candidate's
@@ -79,6 +90,7 @@ class Arguments:
     time_limit_s: float | None
     result_file: Path | None
     data_dir: Path
+    isolation: Isolation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,8 +161,10 @@ def parse(argv: Sequence[str] | None, *, submission: str, profiles: Sequence[str
     add("--time-limit-s", type=_positive, default=None, help="give up after so many seconds")
     add("--result-file", type=Path, default=None, help="write all details to this JSON file")
     add("--data-dir", type=Path, default=Path("data"), help="the prepared data, default: ./%(default)s")
+    add("--isolation", choices=[*map(str, Isolation)], default="programs", help="of candidates that are code")
     flags = vars(parser.parse_args(argv))
-    return Arguments(**flags | {"split": Split(flags["split"]), "stage": Stage(flags["stage"])})
+    kinds = {"split": Split, "stage": Stage, "isolation": Isolation}
+    return Arguments(**flags | {name: kind(flags[name]) for name, kind in kinds.items()})
 
 
 def _natural(text: str) -> int:

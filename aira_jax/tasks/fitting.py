@@ -73,6 +73,7 @@ def _job(fit: Fit, arguments: Arguments, workdir: Path) -> Job:
         evaluation.Stage.FIT,
         seed=arguments.seed,
         limit_s=fit.limit_s,
+        isolation=arguments.isolation,
     )
     return Job(
         argv=call.argv,

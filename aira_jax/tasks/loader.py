@@ -17,6 +17,7 @@ import yaml
 
 from aira_jax.core import choices
 from aira_jax.tasks import schema
+from aira_jax.tasks.evaluation import Isolation
 from aira_jax.tasks.task import Task, digest
 
 FOLDER = Path(__file__).parent
@@ -101,6 +102,7 @@ def load_folder(folder: Path, rules: schema.Rules | None = None) -> Task:
         export_globs=tuple(metadata["file_export_globs"]),
         starter={name: _text(folder / "starter" / name) for name in extension["starter"]},
         executes_candidate=extension["executes_candidate"],
+        isolation=Isolation(extension.get("isolation", Isolation.PROCESS)),
         exclusive=extension["exclusive"],
         entry=extension.get("entry"),
         cli=extension["cli"],

@@ -153,6 +153,7 @@ EXTENSION = (
     Rule("editable", "a list of file patterns", is_filled_text_list),
     Rule("starter", "a list of files of the folder starter/", is_text_list),
     Rule("executes_candidate", "true or false", is_bool),
+    Rule("isolation", "programs or process", lambda value: value in ("programs", "process"), required=False),
     Rule("exclusive", "true or false", is_bool),
     Rule("entry", "a script name", is_text, required=False),
     Rule("space", "a script name", is_text, required=False),

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from aira_jax.core import sources
+from aira_jax.tasks.evaluation import Isolation
 
 _MAKERS = (".csv", ".py", ".yaml")  # of a task's data, by the end of their names
 
@@ -25,10 +26,10 @@ class Task:
 
     `optimum`, `sota` and `worst` are None where no finite value exists. `artifact` is the file that a candidate hands
     in, `editable` are globs of the files it may have, `starter` holds the files of a draft that starts from something.
-    `executes_candidate` is false where the artifact is data. An `exclusive` task depends on the clock. `entry` is the
-    script with which a candidate measures itself. `corpus` names the raw data from which its own are made
-    (sources.py). `limits` has check_s, fit_s, score_s (seconds) and memory_gb. `requirements` are the packages for its
-    scripts and its candidates, as pip reads them.
+    `executes_candidate` is false where the artifact is data, else `isolation` says how its code runs. An `exclusive`
+    task depends on the clock. `entry` is the script with which a candidate measures itself. `corpus` names the raw data
+    from which its own are made (sources.py). `limits` has check_s, fit_s, score_s (seconds) and memory_gb.
+    `requirements` are the packages for its scripts and its candidates, as pip reads them.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Task:
     export_globs: tuple[str, ...]
     starter: Mapping[str, str]
     executes_candidate: bool
+    isolation: Isolation
     exclusive: bool
     entry: str | None
     cli: int

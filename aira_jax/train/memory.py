@@ -29,18 +29,19 @@ def limit_bytes(device: jax.Device, limit: int | None = None) -> int:
     return int(USABLE * (limit or has or machine.available_bytes()))
 
 
-def refuse(need: int, limit: int, batch: int, need_at: Callable[[int], int], *, devices: int = 1) -> None:
+def refuse(need: int, limit: int, batch: int, need_at: Callable[[int], int] | None, *, devices: int = 1) -> None:
     """Raises DoesNotFit when `need` exceeds `limit`, with the largest halved batch that fits.
 
-    `need_at(batch)` compiles the step for another batch, a multiple of `devices`, and returns its bytes on each.
+    `need_at(batch)` compiles the step for another batch, a multiple of `devices`, and returns its bytes on each; None
+    where it cannot be compiled anew.
     """
     if need <= limit:
         return
-    fits = _fitting(batch, limit, need_at, devices)
+    fits = need_at and _fitting(batch, limit, need_at, devices)
     mend = fits and f"batch_size {fits[0]} would fit ({fits[1] / _GIB:.1f} GiB)"
     raise DoesNotFit(
         f"a training step needs {need} bytes ({need / _GIB:.1f} GiB), {limit} ({limit / _GIB:.1f} GiB) are usable: "
-        f"{mend or f'not even a batch of {devices} fits'}",
+        f"{mend or (need_at and f'not even a batch of {devices} fits') or 'choose a smaller batch'}",
         need_bytes=need,
         limit_bytes=limit,
         fitting_batch=fits and fits[0],

@@ -65,7 +65,9 @@ def test_a_candidate_that_walks_the_file_system_finds_no_labels_and_no_test_rows
     shutil.rmtree(tmp_path / "whole")
     roots = f"'data', {str(mounted / 'validation_with_labels')!r}, {str(tmp_path)!r}"
     source = SPY.format(roots=roots) + starter(LISTOPS)
-    code, report, _ = evaluate(work, LISTOPS, source, "--split=validation", "--workdir=kept", REPORT)
+    code, report, _ = evaluate(
+        work, LISTOPS, source, "--split=validation", "--workdir=kept", REPORT, "--isolation=process"
+    )
     assert (code, report["failure_class"]) == (3, "import")
     found = json.loads((work / "kept" / "found.json").read_text())
     assert "data/train/train/targets.npy" in found

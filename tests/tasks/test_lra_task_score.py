@@ -47,6 +47,7 @@ def score(prepared, product):
         "workdir": product,
         "profile": "smoke",
         "data-dir": prepared,
+        "isolation": "process",
         "result-file": product.parent / "result.json",
     }
     task = preparing.Task("listops", loader.load(NAME).folder)
@@ -173,7 +174,14 @@ def test_claims_that_cannot_be_or_that_nobody_asked_for_are_dropped(prepared, pr
 def test_the_score_needs_neither_jax_nor_the_candidates_code(prepared, product):
     np.save(product / "predictions.npy", answers(prepared, ROWS))
     script = loader.load(NAME).folder / "evaluate.py"
-    flags = ["--stage=score", "--split=validation", "--profile=smoke", f"--workdir={product}", f"--data-dir={prepared}"]
+    flags = [
+        "--stage=score",
+        "--isolation=process",
+        "--split=validation",
+        "--profile=smoke",
+        f"--workdir={product}",
+        f"--data-dir={prepared}",
+    ]
     run = subprocess.run(
         [sys.executable, "-X", "importtime", str(script), *flags],
         cwd=product.parent,

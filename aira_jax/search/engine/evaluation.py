@@ -19,6 +19,7 @@ from aira_jax.search.operators.requests import Fitness
 from aira_jax.search.settings import SandboxSettings
 from aira_jax.tasks import client
 from aira_jax.tasks.client import PREDICTIONS, Call
+from aira_jax.tasks.evaluation import Isolation
 from aira_jax.tasks.fitting import script_files
 from aira_jax.tasks.mounts import Prepared
 
@@ -155,6 +156,9 @@ class Evaluator:
         fit = self._phase(node, f"fit_{split}", seed, files, split=split, program=Program.FIT)
         argv, visible = self._argv(split, "fit", seed, fit_s), script_files(self.task.folder)
         fit = dataclasses.replace(fit, argv=argv, visible=visible, limit_s=fit_s, carry=predictions)
+        if exported := self.task.isolation is Isolation.PROGRAMS:
+            unseen = tuple(mount.source for mount in fit.mounts)
+            fit = dataclasses.replace(fit, mounts=(), hidden=(*fit.hidden, *unseen))
         if not predictions.is_dir():
             recorded.forget(fit.phase, seed)
         if not recorded.holds(score.phase, seed):
@@ -162,8 +166,9 @@ class Evaluator:
             if end["status"] != "ok":
                 return end
         mounts = (*score.mounts, Mount(predictions, PREDICTIONS))
-        argv = self._argv(split, "score", seed, score.limit_s)
-        end = self._run(slot, dataclasses.replace(score, argv=argv, mounts=mounts), recorded)
+        limit_s = score.limit_s + exported * fit_s  # where the fit exports programs, the score trains
+        argv = self._argv(split, "score", seed, limit_s)
+        end = self._run(slot, dataclasses.replace(score, argv=argv, limit_s=limit_s, mounts=mounts), recorded)
         clear(predictions)
         return end
 

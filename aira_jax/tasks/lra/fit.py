@@ -1,27 +1,36 @@
-"""The stage fit of the Long Range Arena tasks: the only one that runs a candidate's code, and that imports jax."""
+"""The stage fit of the Long Range Arena tasks: the only one that runs a candidate's code."""
 
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aira_jax.core.failures import Failure
 from aira_jax.core.files import write_json
-from aira_jax.tasks.evaluation import Arguments, CandidateError, EvaluatorError, Score
+from aira_jax.tasks.evaluation import Arguments, EvaluatorError, Isolation, Score
 from aira_jax.tasks.lra.preparing import MODEL, Task
-from aira_jax.tasks.lra.submission import Candidate, check, told
-from lra.failures import CandidateFault
+from aira_jax.tasks.lra.submission import Candidate, blamed, check
 
 if TYPE_CHECKING:
     from lra.data import store
     from lra.job import Job, Report
 
-PREDICTIONS, FIT, RUN = "predictions.npy", "fit.json", "run"
+PREDICTIONS, FIT, RUN, PROGRAMS = "predictions.npy", "fit.json", "run", "programs"
 MEASURED = ("steps_per_s", "tokens_per_s", "peak_memory_bytes", "params_vs_transformer", "compile_s", "train_rows")
 
 
 def fit(task: Task, arguments: Arguments, candidate: Candidate) -> Score:
+    """Imports a model.py and exports its programs to --workdir/programs, or trains it here, as `isolation` says."""
+    if arguments.isolation is Isolation.PROCESS:
+        return _here(task, arguments, candidate)
+    from lra import train
+
+    with blamed():
+        train.export(job(task, candidate, arguments, data=Path(), workdir=Path()), arguments.workdir / PROGRAMS)
+    return Score(math.nan)
+
+
+def _here(task: Task, arguments: Arguments, candidate: Candidate) -> Score:
     """Trains on the train rows and answers the rows of a split: logits [rows, classes] in --workdir/predictions.npy."""
     import numpy as np
 
@@ -29,21 +38,15 @@ def fit(task: Task, arguments: Arguments, candidate: Candidate) -> Score:
 
     task_data.check_profile(arguments.data_dir, arguments.profile)
     rows = task_data.inputs(arguments.data_dir, arguments.split)
-    job = _job(
-        task,
-        candidate,
-        arguments.profile,
-        data=arguments.data_dir / "train",
-        workdir=arguments.workdir / RUN,
-        seed=arguments.seed,
-        limit_s=arguments.time_limit_s,
-    )
+    limit_s = arguments.time_limit_s
+    data, workdir = arguments.data_dir / "train", arguments.workdir / RUN
     curve: list[list[float]] = []
-    report, logits_NC = _trained(job, rows, curve)
+    chosen = job(task, candidate, arguments, data=data, workdir=workdir, limit_s=limit_s)
+    report, logits_NC = _trained(chosen, rows, curve)
     np.save(arguments.workdir / PREDICTIONS, logits_NC)
-    facts = {**_facts(report), "curve": curve}
-    write_json(arguments.workdir / FIT, facts)
-    return Score(math.nan, **facts)
+    found = {**facts(report), "curve": curve}
+    write_json(arguments.workdir / FIT, found)
+    return Score(math.nan, **found)
 
 
 def train_and_score(
@@ -72,6 +75,19 @@ def train_and_score(
         job = _job(Task(task, Path()), candidate, profile, data=data_dir / "train", workdir=Path(folder) / RUN)
         _, logits_NC = _trained(job, rows, [])
     return float(np.mean(logits_NC.argmax(axis=1) == rows.targets_N))
+
+
+def job(
+    task: Task,
+    candidate: Candidate,
+    arguments: Arguments,
+    *,
+    data: Path,
+    workdir: Path,
+    limit_s: float | None = None,
+) -> "Job":
+    """The training of a candidate. `arguments` says seed and profile."""
+    return _job(task, candidate, arguments.profile, data=data, workdir=workdir, seed=arguments.seed, limit_s=limit_s)
 
 
 def _job(
@@ -104,18 +120,22 @@ def _trained(job: "Job", rows: "store.Split", curve: list[list[float]]):
     """The report and the answers to `rows`; `curve` gets [update, training loss]."""
     from lra import train
 
+    with blamed():
+        report = train.run(job, on_row=curve_into(curve))
+        return report, train.predict(report.trained, rows)
+
+
+def curve_into(curve: list[list[float]]) -> Callable[[Mapping[str, Any]], None]:
+    """Receives rows of metrics; `curve` gets [update, training loss]."""
+
     def on_row(row: Mapping[str, Any]) -> None:
         if row["kind"] == "train":
             curve.append([row["step"], row["loss"]])
 
-    try:
-        report = train.run(job, on_row=on_row)
-        return report, train.predict(report.trained, rows)
-    except CandidateFault as fault:
-        raise CandidateError(Failure(fault.failure), fault.message, told(fault)) from fault
+    return on_row
 
 
-def _facts(report: "Report") -> dict[str, Any]:
+def facts(report: "Report") -> dict[str, Any]:
     """What a fit says about itself."""
     return {
         "train_s": report.wall_s - report.compile_s,

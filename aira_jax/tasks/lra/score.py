@@ -1,4 +1,4 @@
-"""The stage score of the Long Range Arena tasks: compares answers with labels. It believes nothing else of a fit."""
+"""The stage score of the Long Range Arena tasks: answers of trained programs against labels."""
 
 import dataclasses
 import io
@@ -11,24 +11,40 @@ import numpy as np
 
 from aira_jax.core.failures import Failure
 from aira_jax.tasks import client
-from aira_jax.tasks.evaluation import Arguments, CandidateError, Score
+from aira_jax.tasks.evaluation import Arguments, CandidateError, Isolation, Score
 from aira_jax.tasks.lra import task_data
 from aira_jax.tasks.lra.fit import FIT, MEASURED, PREDICTIONS
+from aira_jax.tasks.lra.preparing import Task
 from aira_jax.tasks.lra.submission import Candidate
 
 _LARGEST = 1e18
 
 
-def compared(arguments: Arguments, candidate: Candidate, data: Path, product: Path) -> Score:
-    """Reads what a fit wrote, which nobody vouches for, and scores its answers."""
+def scored(task: Task, arguments: Arguments, candidate: Candidate, *, data: Path, product: Path, kept: Path) -> Score:
+    """Trains the programs that a fit left in `product` and scores their answers; files of the training go to `kept`.
+
+    With isolation=process the fit has trained: its answers are compared, and nothing else of it is believed.
+    """
     labels = task_data.read_labels(data, profile=arguments.profile, split=arguments.split)
-    answers_N = _answers(product / PREDICTIONS, len(labels.targets_N), labels.classes)
+    if arguments.isolation is Isolation.PROCESS:
+        answers_N = _answers(product / PREDICTIONS, len(labels.targets_N), labels.classes)
+        return _score(arguments, candidate, labels, answers_N, _believable(client.read_result(product / FIT) or {}))
+    from aira_jax.tasks.lra import trainer
+
+    found = trainer.answers(task, arguments, candidate, data=data, product=product, folder=kept)
+    trainer.refuse_parameter_free(found, labels.targets_N, labels.baselines)
+    return _score(arguments, candidate, labels, found.logits_NC.argmax(axis=1), dict(found.facts))
+
+
+def _score(
+    arguments: Arguments, candidate: Candidate, labels: task_data.Labels, answers_N: np.ndarray, facts: dict[str, Any]
+) -> Score:
     correct = int(np.sum(answers_N == labels.targets_N))
-    facts = _believable(client.read_result(product / FIT) or {})
     told = facts.pop("extra")
     verdicts = task_data.verdicts(correct, labels)
     print("\n".join(f"{labels.label}, {arguments.split}: {line}" for line in verdicts.values()), file=sys.stderr)
     known = {
+        "isolation": arguments.isolation,
         "data": labels.label,
         "surrogate": labels.surrogate,
         "train_rows": labels.train_rows,

@@ -1,17 +1,19 @@
 """evaluate.py of the Long Range Arena tasks (and of recall and needle).
 
-A candidate is a model.py. `check` reads it as text (submission.py); `fit` trains it on the train rows in a sandbox
-and answers rows without labels (fit.py); `score` compares the answers (score.py). Imports no array library.
+A candidate is a model.py. `check` reads it as text (submission.py); `fit` imports it in a sandbox, without data, and
+exports its programs (fit.py); `score` trains these and compares their answers (trainer.py, score.py). With
+--isolation=process `fit` trains and answers, too. Imports no array library.
 """
 
 import contextlib
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aira_jax.tasks import evaluation, fitting, preparation
-from aira_jax.tasks.evaluation import Arguments, EvaluatorError, Score, Stage
+from aira_jax.tasks.evaluation import Arguments, EvaluatorError, Isolation, Score, Stage
 from aira_jax.tasks.lra import fit, preparing
 from aira_jax.tasks.lra.preparing import MODEL, Task
 from aira_jax.tasks.lra.submission import Candidate, check
@@ -48,21 +50,32 @@ def _score(task: Task, arguments: Arguments, candidate: Candidate) -> Score:
     from aira_jax.tasks.lra import score
 
     if arguments.stage is Stage.SCORE:
-        return score.compared(arguments, candidate, arguments.data_dir, arguments.workdir)
+        data, product = arguments.data_dir, arguments.workdir
+        with tempfile.TemporaryDirectory(prefix="run-", dir=".") as kept:
+            return score.scored(task, arguments, candidate, data=data, product=product, kept=Path(kept))
     with (
         _mounted(task, arguments) as data,
         fitting.fitted(_fit(task, arguments, candidate, data), arguments) as product,
+        _kept(arguments) as kept,
     ):
-        return score.compared(arguments, candidate, data, product)
+        return score.scored(task, arguments, candidate, data=data, product=product, kept=kept)
+
+
+def _kept(arguments: Arguments) -> "contextlib.AbstractContextManager[Path]":
+    """Where files of a training by hand go: --workdir where it is named, else nowhere that lasts."""
+    if arguments.workdir == Path():
+        return fitting.private("lra-run-")
+    return contextlib.nullcontext(arguments.workdir)
 
 
 def _fit(task: Task, arguments: Arguments, candidate: Candidate, data: Path) -> fitting.Fit:
-    """The fit by hand, under the limits of metadata.yaml. It sees ./data without the folders of labels."""
+    """The fit by hand, under the limits of metadata.yaml. It sees ./data without labels, nothing where it exports."""
     from aira_jax.tasks import loader
 
     limits = loader.load_folder(task.folder).limits
     folders = [path for path in sorted(data.iterdir()) if path.is_dir()]
-    secret = [path for path in folders if path.name.endswith("_with_labels")]
+    exports = arguments.isolation is Isolation.PROGRAMS
+    secret = [path for path in folders if exports or path.name.endswith("_with_labels")]
     try:
         choice = task.source()
     except ValueError as error:

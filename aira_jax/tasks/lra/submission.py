@@ -1,14 +1,16 @@
 """A submission of the Long Range Arena tasks: a model.py, read as text, with the settings that it chooses."""
 
+import contextlib
 import csv
 import dataclasses
 import io
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from aira_jax.core.failures import Failure
-from aira_jax.tasks.evaluation import SubmissionError
+from aira_jax.tasks.evaluation import CandidateError, SubmissionError
 from aira_jax.tasks.lra.preparing import MODEL, Task
 from lra import contract
 from lra import globals as lra_globals
@@ -67,6 +69,15 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         problem = f"{path.name}: byte {error.start} is not UTF-8: save it as UTF-8"
         raise SubmissionError(problem, failure=Failure.SYNTAX) from error
+
+
+@contextlib.contextmanager
+def blamed() -> Iterator[None]:
+    """A fault of a candidate becomes the evaluator's error of the same class."""
+    try:
+        yield
+    except CandidateFault as fault:
+        raise CandidateError(Failure(fault.failure), fault.message, told(fault)) from fault
 
 
 def told(fault: CandidateFault) -> dict[str, Any]:

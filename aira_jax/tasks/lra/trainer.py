@@ -1,0 +1,99 @@
+"""Trains and questions the programs that a fit exported. The candidate's code is not here and is never imported.
+
+N rows, C classes.
+"""
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aira_jax.core.failures import Failure
+from aira_jax.core.files import write_json
+from aira_jax.tasks.evaluation import Arguments, CandidateError
+from aira_jax.tasks.lra import fit, task_data
+from aira_jax.tasks.lra.preparing import Task
+from aira_jax.tasks.lra.submission import Candidate, blamed
+from lra import diagnostics, network, train
+from lra.data import store
+from lra.job import Report
+from lra.steps import Trained
+
+TOLERANCE = 1e-2  # of the largest logit: what rounding may change when a row has other neighbours
+PROBED = 4  # batches
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """Logits of the trained model and of the same model at initialisation, and what its training took."""
+
+    logits_NC: np.ndarray
+    untrained_NC: np.ndarray
+    facts: Mapping[str, Any]
+
+
+def answers(
+    task: Task, arguments: Arguments, candidate: Candidate, *, data: Path, product: Path, folder: Path
+) -> Answers:
+    """Trains the programs in `product` on the train rows of `data` and answers the rows of a split; writes to `folder`.
+
+    Raises CandidateError for programs that are refused, fail in training, or answer a row by more than the row.
+    """
+    task_data.check_profile(data, arguments.profile)
+    rows = task_data.inputs(data, arguments.split)
+    limit_s = arguments.time_limit_s
+    job = fit.job(task, candidate, arguments, data=data / "train", workdir=folder / fit.RUN, limit_s=limit_s)
+    curve: list[list[float]] = []
+    with blamed():
+        programs = network.load(product / fit.PROGRAMS, task.name, job.settings)
+        report = train.run(job, on_row=fit.curve_into(curve), network=programs)
+        logits_NC = train.predict(report.trained, rows)
+        _consistent(report.trained, rows, logits_NC)
+        untrained_NC = _untrained(report).predict(rows)
+    facts = {**fit.facts(report), "curve": curve}
+    np.save(folder / fit.PREDICTIONS, logits_NC)
+    write_json(folder / fit.FIT, facts)
+    return Answers(logits_NC, untrained_NC, facts)
+
+
+def _untrained(report: Report) -> Trained:
+    programs = report.trained.programs
+    state = programs.steps.step.initial()
+    return Trained(programs, state.params, state.batch_stats)
+
+
+def _consistent(trained: Trained, rows: store.Split, logits_NC: np.ndarray) -> None:
+    """Refuses a model whose answer to a row depends on the call, on the order of the batch or on its neighbours."""
+    count = min(len(rows), PROBED * trained.programs.steps.job.settings.batch_size)
+    first = np.arange(count)
+    again_NC = trained.predict(rows, first)
+    if not np.array_equal(again_NC, logits_NC[:count]):
+        raise _refused("not_repeatable", "a second call gave the same rows other logits: evaluate without chance")
+    scale = TOLERANCE * max(float(np.abs(logits_NC[:count]).max()), 1e-6)
+    for name, order in (("order", first[::-1]), ("neighbours", np.random.default_rng(0).permutation(count))):
+        worst = float(np.abs(trained.predict(rows, order) - logits_NC[order]).max())
+        if worst > scale:
+            text = f"logits of a row change by {worst:.3g} (at most {scale:.3g}) when its batch has another {name}"
+            raise _refused(name, f"{text}: in evaluation each row is answered by itself")
+
+
+def refuse_parameter_free(answers: Answers, targets_N: np.ndarray, baselines: Mapping[str, float]) -> None:
+    """Raises CandidateError where the parameters at initialisation already beat every cheap baseline.
+
+    Such a model computes the answers by rule: what it scores says nothing about learning.
+    """
+    correct, rows = int(np.sum(answers.untrained_NC.argmax(axis=1) == targets_N)), len(targets_N)
+    level = max(baselines.values(), default=0.0)
+    low, _ = diagnostics.wilson(correct, rows)
+    if low > level:
+        text = f"accuracy {correct / rows:.4f} before any training, above every baseline ({level:.4f})"
+        mend = "the answers must come from trained parameters"
+        raise _refused("parameter_free", f"{text}: {mend}", untrained_accuracy=correct / rows)
+
+
+def _refused(kind: str, message: str, **details: Any) -> CandidateError:
+    print(f"refused: {kind}", file=sys.stderr)
+    return CandidateError(Failure.INTERFACE, f"{kind}: {message}", {"kind": kind, "details": details})

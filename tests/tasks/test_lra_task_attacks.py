@@ -1,0 +1,156 @@
+"""Candidates that want a score which they did not train for: each is refused, or gets what it is worth."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from aira_jax.tasks import loader, mounts
+from aira_jax.tasks.evaluation import Split
+from aira_jax.tasks.lra import preparing, scripts, task_data
+
+NAME = "LongContextReasoningLRAListOpsConfigurableAccuracy"
+SETTINGS = """
+NUM_TRAIN_STEPS = 4
+WARMUP_STEPS = 1
+BATCH_SIZE = 100
+EVAL_FREQUENCY = 5
+"""
+HONEST = """
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+class CustomEncoder(nn.Module):
+    vocab_size: int
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, inputs, *, train: bool = False):
+        logits = nn.Dense(self.num_classes)(nn.Embed(self.vocab_size, 8)(inputs).mean(1))
+        return change(inputs, logits)
+
+
+def change(inputs, logits):
+    return logits
+"""
+PATCHES = """
+import lra.steps, lra.train, lra.metrics
+
+lra.train.predict = lambda *_: 1 / 0
+lra.steps.Trained.predict = lambda *_: 1 / 0
+lra.metrics.scores = lambda *_: (0.0, 1.0)
+"""
+ASKS_THE_HOST = """
+def change(inputs, logits):
+    solved = jax.ShapeDtypeStruct(logits.shape, logits.dtype)
+    return logits + jax.pure_callback(lambda tokens: tokens[:, :10] * 1.0, solved, inputs)
+"""
+REMEMBERS = """
+import pathlib, tempfile
+import numpy as np
+from aira_jax.tasks.lra import task_data
+from aira_jax.tasks.evaluation import Split
+
+with tempfile.TemporaryDirectory() as folder:
+    whole = task_data.make("listops", "smoke", 0, None, pathlib.Path(folder) / "whole")
+    split = whole.split("validation")
+    KEYS = np.stack([np.pad(split.documents.row(n), (0, 40))[:40] for n in range(len(split))]).astype(np.int32)
+    ANSWERS = np.array(split.targets_N)
+
+
+def change(inputs, logits):
+    known = (inputs[:, None, :40] == KEYS[None]).all(-1) @ jax.nn.one_hot(ANSWERS, 10)
+    return logits + 1e3 * known
+"""
+MIXES_ROWS = """
+def change(inputs, logits):
+    return logits - jnp.roll(logits, 1, axis=0)
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """./data of a trusted execution, made from the public seed."""
+    folder = tmp_path_factory.mktemp("attacks")
+    whole = task_data.make("listops", "smoke", 0, None, folder / "whole")
+    (folder / "data").mkdir()
+    task_data.write_agent(folder / "data", whole, profile="smoke")
+    task_data.write_labels(folder / "data", whole, profile="smoke", split=Split.VALIDATION)
+    return folder / "data"
+
+
+def flags(folder, stage, data):
+    values = {
+        "submission-file": folder / "model.py",
+        "split": "validation",
+        "stage": stage,
+        "workdir": folder / "predictions",
+        "profile": "smoke",
+        "data-dir": data,
+        "result-file": folder / "result.json",
+    }
+    return [f"--{name}={value}" for name, value in values.items()]
+
+
+def stage(folder, name, data):
+    """(exit code, result) of a stage in this process."""
+    code = scripts.evaluate(preparing.Task("listops", loader.load(NAME).folder, True), flags(folder, name, data))
+    return code, json.loads((folder / "result.json").read_text())
+
+
+def evaluated(folder, source, data):
+    """Both stages; the fit has no data."""
+    (folder / "model.py").write_text(SETTINGS + HONEST + source)
+    code, result = stage(folder, "fit", folder / "nothing")
+    return (code, result) if code else stage(folder, "score", data)
+
+
+def test_an_honest_model_is_trained_without_being_imported(tmp_path, data, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, result = evaluated(tmp_path, "", data)
+    assert code == 0, result
+    assert (result["extra"]["isolation"], result["steps"]) == ("programs", 4)
+    (tmp_path / "model.py").write_text(SETTINGS + HONEST + "\nraise RuntimeError('imported')\n")
+    assert stage(tmp_path, "score", data)[1]["value"] == result["value"]
+
+
+def test_answers_that_a_fit_wrote_by_itself_are_not_read(tmp_path, data, monkeypatch):
+    """It knows every answer, writes them where the trainer once did, and ends the process."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.py").write_text(SETTINGS + HONEST)
+    (tmp_path / "predictions").mkdir()
+    targets_N = task_data.read_labels(data, profile="smoke", split=Split.VALIDATION).targets_N
+    np.save(tmp_path / "predictions" / "predictions.npy", np.eye(10, dtype=np.float32)[targets_N])
+    code, result = stage(tmp_path, "score", data)
+    assert (code, result["value"], result["failure_class"]) == (3, None, "exit")
+
+
+@pytest.mark.slow
+def test_a_trainer_that_is_patched_where_the_candidate_runs_trains_nothing(tmp_path, data, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.py").write_text(SETTINGS + HONEST + PATCHES)
+    script = str(loader.load(NAME).folder / "evaluate.py")
+    command = [sys.executable, script, *flags(tmp_path, "fit", tmp_path / "nothing")]
+    done = subprocess.run(command, env=mounts.script_environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    code, result = stage(tmp_path, "score", data)
+    assert code == 0, result
+    assert result["value"] < 0.5
+
+
+@pytest.mark.parametrize(
+    "source, word",
+    [(ASKS_THE_HOST, "callback"), (REMEMBERS, "parameter_free"), (MIXES_ROWS, "another")],
+    ids=["asks_the_host", "rebuilds_the_rows", "mixes_rows"],
+)
+def test_a_model_that_does_not_compute_from_a_row_and_trained_parameters_is_refused(
+    tmp_path, data, monkeypatch, source, word
+):
+    monkeypatch.chdir(tmp_path)
+    code, result = evaluated(tmp_path, source, data)
+    assert (code, result["value"], result["failure_class"]) == (3, None, "interface")
+    assert word in result["message"]
