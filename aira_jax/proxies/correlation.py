@@ -1,9 +1,11 @@
 """Does a cheap fidelity rank patterns as an expensive one does? Rank statistics with bootstrap intervals."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from scipy import stats
 
 from aira_jax.patterns import Pattern
 
@@ -36,22 +38,21 @@ def sample(n: int, layers: int = 16, seed: int = 0) -> list[Pattern]:
 
 def ranks(values: Sequence[float]) -> np.ndarray:
     """Ranks from 0, ties share their mean rank."""
-    values = np.asarray(values)
-    return np.asarray([np.mean(np.flatnonzero(np.sort(values) == value)) for value in values])
+    return stats.rankdata(values) - 1
 
 
 def spearman(a: Sequence[float], b: Sequence[float]) -> float:
     """Spearman's rho; NaN if one side is constant."""
-    x, y = (ranks(v) - ranks(v).mean() for v in (a, b))
-    scale = np.sqrt((x @ x) * (y @ y))
-    return float(x @ y / scale) if scale else float("nan")
+    return _unless_constant(stats.spearmanr, a, b)
 
 
 def kendall(a: Sequence[float], b: Sequence[float]) -> float:
     """Kendall's tau-b; NaN if one side is constant."""
-    x, y = (np.sign(np.subtract.outer(np.asarray(v), np.asarray(v))) for v in (a, b))
-    scale = np.sqrt((x * x).sum() * (y * y).sum())
-    return float((x * y).sum() / scale) if scale else float("nan")
+    return _unless_constant(stats.kendalltau, a, b)
+
+
+def _unless_constant(statistic: Callable, a: Sequence[float], b: Sequence[float]) -> float:
+    return math.nan if np.ptp(a) == 0 or np.ptp(b) == 0 else float(statistic(a, b).statistic)
 
 
 def with_interval(
