@@ -11,7 +11,7 @@ from aira_jax.patterns import Pattern
 
 if TYPE_CHECKING:
     from aira_jax.proxies.result import ProxyResult
-    from aira_jax.sandbox import Sandbox
+    from aira_jax.sandbox.base import Sandbox
     from aira_jax.search.log.node import Node
     from aira_jax.tasks.task import Task
 

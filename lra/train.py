@@ -19,6 +19,7 @@ import jax
 import numpy as np
 
 from aira_jax.train.checkpoints import Checkpoints
+from aira_jax.train.errors import TrainingError
 from aira_jax.train.metrics import FULL, MetricsLog, OnRow
 from lra import limits, metrics, model, network, optimizer, reporting, settings, workdir
 from lra.data import store
@@ -84,7 +85,13 @@ def _compiled(job: Job, network: Network | None = None) -> tuple[Programs, int]:
     devices = tuple(jax.local_devices())
     if network is not None:
         steps = Steps(job, network, devices)
-        return steps.compile(), sum(leaf.size for leaf in jax.tree.leaves(steps.step.shapes.params))
+        try:
+            return steps.compile(), sum(leaf.size for leaf in jax.tree.leaves(steps.step.shapes.params))
+        except (CandidateFault, TrainingError, jax.errors.JaxRuntimeError, MemoryError):
+            raise
+        except Exception as error:
+            text = f"the exported programs do not compile: {type(error).__name__}: {error}"
+            raise CandidateFault(Kind.CRASH, text[:500]) from error
     net, probe = _built(job)
     steps = Steps(job, Linen(net, job.task, job.settings.max_length), devices)
     programs = model.traced(net, "compiling a training step", steps.compile)

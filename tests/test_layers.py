@@ -19,10 +19,7 @@ COORDINATOR = (
 def house(tmp_path) -> Path:
     """A copy of the sources and of their contracts."""
     for package in ("aira_jax", "kernels_pallas", "lra"):
-        for file in (ROOT / package).rglob("*.py"):
-            copy = tmp_path / file.relative_to(ROOT)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, copy)
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
     return tmp_path
 

@@ -49,6 +49,7 @@ def test_a_search_of_an_older_version_that_was_killed_is_continued_to_its_end(ol
     assert [record["node"] for record in after if record["kind"] == "node"] == list(range(7))
 
 
+@pytest.mark.slow
 def test_a_training_run_of_an_older_version_is_continued_from_its_checkpoint(older):
     data, run = older / "data", older / "lra"
     script("lra_data.py", "--task=listops", "--profile=smoke", f"--out={data}", *ROWS, cache=older)

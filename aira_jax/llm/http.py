@@ -95,7 +95,8 @@ def malformed(problem: str, *, key: str, usage: Usage | None = None) -> LLMError
 def unusable(problem: Exception, *, key: str) -> LLMError:
     """No call could be made: a proxy variable, an address or a key that the HTTP library refuses."""
     fix = "check config.llm.base_url and the environment's HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY"
-    text = scrub(f"the call cannot be made: {type(problem).__name__}: {problem}", key)
+    told = "" if type(problem).__name__ == "InvalidURL" else f": {problem}"  # that text quotes parts of a password
+    text = scrub(f"the call cannot be made: {type(problem).__name__}{told}", key)
     return LLMError(ErrorKind.BAD_REQUEST, text, fix=fix)
 
 
@@ -152,15 +153,17 @@ def checked_url(url: str, name: str) -> str:
             "and name the variable that holds the key by config.llm.key_env"
         )
     if not valid or not url.isprintable() or " " in url:
-        raise ValueError(f"{name}={url!r} is no address; it must look like https://host/v1 or http://127.0.0.1:8000/v1")
+        problem = f"{name}={without_secrets(url)!r} is no address"
+        raise ValueError(f"{problem}; it must look like https://host/v1 or http://127.0.0.1:8000/v1")
     return url
 
 
 def without_secrets(url: str) -> str:
     """The address without user name, password, query and fragment."""
-    bare = re.split(r"[?#]", url, maxsplit=1)[0]
-    scheme, slashes, rest = bare.rpartition("//")
-    return f"{scheme}{slashes}{rest.rpartition('@')[2]}"
+    scheme, slashes, rest = url.partition("//")
+    if not slashes:
+        scheme, rest = "", url
+    return f"{scheme}{slashes}{re.split(r'[?#]', rest.rpartition('@')[2], maxsplit=1)[0]}"
 
 
 def clean(text: str) -> str:

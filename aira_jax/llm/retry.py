@@ -57,7 +57,7 @@ def _complete(llm: LLM, request: Request) -> Completion:
     except LLMError:
         raise
     except Exception as error:
-        problem = f"{llm.backend} failed: {type(error).__name__}: {error}"
+        problem = f"{llm.backend} failed: {type(error).__name__}"  # its text may hold a key
         raise LLMError(ErrorKind.BAD_REQUEST, problem, fix="check config.llm") from error
 
 

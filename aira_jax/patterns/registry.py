@@ -17,6 +17,7 @@ import dataclasses
 import functools
 import importlib
 import importlib.util
+import inspect
 import math
 import os
 import re
@@ -99,9 +100,11 @@ class Primitive:
     def sources(self) -> tuple[Path, ...]:
         """The files outside this package that decide what its layers compute."""
         found = [self.file]
-        if self.file and isinstance(self.layer, str):
+        if callable(self.layer):
+            found.append(inspect.getsourcefile(self.layer))
+        elif not self.layer.startswith("aira_jax."):
             found.append(getattr(importlib.util.find_spec(self.layer.partition(":")[0]), "origin", None))
-        return tuple(Path(file) for file in found if file)
+        return tuple(Path(file) for file in found if file and Path(file).is_file())
 
 
 _rows: dict[str, Primitive] = {}
@@ -240,6 +243,8 @@ def load(listed: str) -> None:
         spec = importlib.util.spec_from_file_location(f"primitives_of_{_registering.stem}", name)
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module
+        if str(_registering.parent) not in sys.path:
+            sys.path.append(str(_registering.parent))  # its layers may lie beside it
         try:
             spec.loader.exec_module(module)
         finally:

@@ -78,6 +78,8 @@ def load(folder: Path, name: str, inputs: Shapes, outputs: Shapes | None = None)
         here = jax.default_backend()
         raise ProgramError(Reason.PLATFORM, name, f"made for {devices} device(s) of {platforms}, not for one of {here}")
     in_avals, out_avals, in_tree, out_tree = facts
+    if not all(type(length) is int for aval in (*in_avals, *out_avals) for length in aval.shape):
+        raise ProgramError(Reason.SHAPES, name, "its shapes must be numbers")
     _compare(name, "arguments", in_avals, inputs)
     if outputs is not None:
         _compare(name, "results", out_avals, outputs)

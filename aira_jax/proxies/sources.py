@@ -4,12 +4,13 @@ Who edits a layer, the training or a generator gets a new number, never the one 
 """
 
 import functools
+from pathlib import Path
 
 from aira_jax.core import sources
 from aira_jax.core.machine import ROOT
 from aira_jax.patterns import registry
 
-_SCORES = ("aira_jax.proxies.lanes", "aira_jax.proxies.mad", *registry.modules())
+_SCORES = ("aira_jax.proxies.lanes", "aira_jax.proxies.mad")
 _WITHOUT = (  # they find, choose or describe what others compute
     "aira_jax",
     "aira_jax.core",
@@ -24,12 +25,18 @@ _WITHOUT = (  # they find, choose or describe what others compute
 _TUNED = ROOT / "kernels_pallas" / "tuned.json"  # decides which kernels run
 
 
-@functools.cache
 def digest() -> str:
     """Of everything in this project that decides what a pattern scores: models, training, kernels, generators.
 
-    Those of your own primitives count too; layers are named by text in the registry and so given here."""
-    return sources.digest(_SCORES, files=[_TUNED, *registry.own_files()], without=_WITHOUT)
+    The files of your own primitives count too, not what they import. Layers are named by text in the registry and so
+    given here.
+    """
+    return _digest(registry.modules(), registry.own_files())
+
+
+@functools.cache
+def _digest(layers: tuple[str, ...], own: tuple[Path, ...]) -> str:
+    return sources.digest((*_SCORES, *layers), files=[_TUNED, *own], without=_WITHOUT)
 
 
 @functools.cache

@@ -33,5 +33,9 @@ def of_files(files: Mapping[str, str]) -> Found | None:
 
 def architecture(files: Mapping[str, str]) -> str:
     """The pattern in a candidate's submission.csv as it was written, "" if there is none."""
-    lines = [row for row in csv.reader(io.StringIO(files.get(SUBMISSION, ""))) if any(cell.strip() for cell in row)]
+    try:
+        rows = csv.reader(io.StringIO(files.get(SUBMISSION, ""), newline=""))
+        lines = [row for row in rows if any(cell.strip() for cell in row)]
+    except csv.Error:  # a field that no pattern needs
+        return ""
     return lines[1][0].strip() if len(lines) == 2 and len(lines[1]) == 1 else ""

@@ -50,6 +50,8 @@ def needed(argv: Sequence[str], env: Mapping[str, str], extra: Iterable[Path] = 
     """
     program = shutil.which(argv[0], path=env.get("PATH")) or argv[0]
     scripts = [os.path.dirname(word) for word in argv[1:] if os.path.isabs(word) and os.path.isfile(word)]
+    primitives = [path for path in env.get("AIRA_JAX_PRIMITIVES", "").split(os.pathsep) if os.path.isfile(path)]
+    scripts += [os.path.dirname(path) for path in primitives]
     sources = [*scripts, *filter(os.path.isabs, env.get("PYTHONPATH", "").split(os.pathsep)), _project()]
     libraries = [*filter(os.path.isabs, env.get("LD_LIBRARY_PATH", "").split(os.pathsep)), *_loader_folders()]
     wanted = [
@@ -59,6 +61,7 @@ def needed(argv: Sequence[str], env: Mapping[str, str], extra: Iterable[Path] = 
         *(f"/sys/{name}" for name in DEVICE_FACTS),
         *libraries,
         program,
+        *primitives,
         *(path for word in (program, sys.executable) for path in _installed(word)),
         *(path for folder in sources for path in _importable(folder)),
         *(str(path) for path in extra),
@@ -78,7 +81,8 @@ def _root(wanted: Iterable[str]) -> Root:
             met, end = _follow(path)
             links |= met
             real.add(end)
-    real -= {"/", os.path.realpath(os.path.expanduser("~"))}
+    home = Path(os.path.realpath(os.path.expanduser("~")))
+    real -= {"/", str(home), *map(str, home.parents)}
     binds = tuple(path for path in sorted(real) if not any(parent in real for parent in map(str, Path(path).parents)))
     return Root(binds, tuple(sorted(links.items())))
 

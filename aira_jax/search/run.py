@@ -62,8 +62,8 @@ def search(
     """
     settings = Settings.of(config)
     task = task or loader.load(settings.task)
-    if task.folder.parent != loader.FOLDER:
-        settings = dataclasses.replace(settings, task=str(task.folder))
+    inside = task.folder.parent == loader.FOLDER
+    settings = dataclasses.replace(settings, task=task.name if inside else str(task.folder))
     check(settings, task)
     folder = run_dir(workdir, settings, task)
     _check_place(Path(workdir), settings, task)

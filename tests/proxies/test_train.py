@@ -53,6 +53,7 @@ def test_a_padded_batch_has_the_gradient_of_its_rows_alone(compiler, lane, tiny)
             np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_three_seeds_at_once_equal_three_single_runs(compiler, lane, tiny):
     together = Trainer(tiny, LAYERS, [lane(seed=s) for s in range(3)], SHARED, compiler).run()
     for seed, outcome in enumerate(together):
@@ -62,6 +63,7 @@ def test_three_seeds_at_once_equal_three_single_runs(compiler, lane, tiny):
     assert len({float(outcome.losses[0]) for outcome in together}) == 3
 
 
+@pytest.mark.slow
 def test_tasks_of_equal_shape_train_together_as_they_do_alone(compiler, lane, tiny):
     pair = [lane("in-context-recall"), lane("noisy-in-context-recall")]
     assert pair[0].vocab < pair[1].vocab

@@ -119,7 +119,7 @@ def kill_and_resume(root: Path, kills: int, seed: int, n: int) -> None:
     assert nobody_left(str(root / "killed"))
 
 
-@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("n", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_killed_run_continues_to_the_same_end(tmp_path, n):
     kill_and_resume(tmp_path, kills=2, seed=n, n=n)
 

@@ -34,10 +34,12 @@ def test_a_good_folder_has_no_fault(tmp_path):
 
 QUICK = ("LongContextReasoningLRAListOpsAccuracy", "LongContextReasoningLRARetrievalConfigurableAccuracy")
 
+OTHER_SPACE = ("OptionsAccuracy", "MAD3PrimitivesMbAccuracy", "DCLM2PrimitivesLoss")
+
 
 def alike(name):
-    """Tasks that share all code with one of QUICK, or but for their space with one that is checked anyway."""
-    return name.endswith("OptionsAccuracy") or (name.startswith("LongContextReasoning") and name not in QUICK)
+    """Tasks that share all code with one of QUICK, or but for their space or corpus with one that is checked anyway."""
+    return name.endswith(OTHER_SPACE) or (name.startswith("LongContextReasoning") and name not in QUICK)
 
 
 @pytest.mark.parametrize(

@@ -214,4 +214,4 @@ def replay_lines(records: Sequence[Record], blobs: Blobs) -> Iterator[str]:
             "prompt_sha": prompts[node, role, attempt],
             "error": record["error"],
         }
-        yield json.dumps(line, sort_keys=True, ensure_ascii=False)
+        yield json.dumps(line, sort_keys=True)  # ASCII: it passes through any terminal unchanged

@@ -274,7 +274,9 @@ def check_same(
             f"the file of config.policy.name={name} has changed since this run began, so its decisions could not be "
             "repeated; restore it or choose another --workdir"
         )
-    changes = differences(last_config(records), config)
+    old = last_config(records)
+    old.get("llm", {}).setdefault("initial", 8)  # what a log without the key did
+    changes = differences(old, config)
     fixed = {key: values for key, values in changes.items() if not is_changeable(key)}
     if tree.run.get("task") == task.name:  # the same task, in another place
         fixed.pop("task", None)

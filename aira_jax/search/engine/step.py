@@ -24,7 +24,7 @@ from aira_jax.search.operators.requests import Fitness, PromptContext
 from aira_jax.search.settings import Dedupe
 
 ANALYZE_RETRIES = 3
-_NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?!\w|\.\d|\s*%)")
+_NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?!\w|[.,]\d|\s*%)")
 
 
 @dataclasses.dataclass(frozen=True)

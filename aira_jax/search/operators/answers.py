@@ -317,6 +317,8 @@ def _full(lines: _Lines, closes: re.Pattern[str], path: str | None, language: st
                 "longer ones (````path=...)"
             )
     if path is None:
+        if not text.strip():
+            raise AnswerError(f"line {opened}: this fence is empty; {ask}")
         if not names.may_be_artifact(language):
             raise AnswerError(f"line {opened}: is this {language} fence a file? {ask}")
         named = _FIRST_LINE.match(body[0][:MAX_NAMING_CHARS]) if body else None

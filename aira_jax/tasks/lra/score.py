@@ -1,6 +1,7 @@
 """The stage score of the Long Range Arena tasks: answers of trained programs against labels."""
 
 import dataclasses
+import functools
 import io
 import sys
 from collections.abc import Mapping
@@ -25,13 +26,15 @@ def scored(task: Task, arguments: Arguments, candidate: Candidate, *, data: Path
 
     With isolation=process the fit has trained: its answers are compared, and nothing else of it is believed.
     """
-    labels = task_data.read_labels(data, profile=arguments.profile, split=arguments.split)
+    read = functools.partial(task_data.read_labels, data, profile=arguments.profile, split=arguments.split)
     if arguments.isolation is Isolation.PROCESS:
+        labels = read()
         answers_N = _answers(product / PREDICTIONS, len(labels.targets_N), labels.classes)
         return _score(arguments, candidate, labels, answers_N, _believable(client.read_result(product / FIT) or {}))
     from aira_jax.tasks.lra import trainer
 
     found = trainer.answers(task, arguments, candidate, data=data, product=product, folder=kept)
+    labels = read()  # only now: no program of the candidate runs beside them
     trainer.refuse_parameter_free(found, labels.targets_N, labels.baselines)
     return _score(arguments, candidate, labels, found.logits_NC.argmax(axis=1), dict(found.facts))
 

@@ -6,6 +6,8 @@ exports its programs (fit.py); `score` trains these and compares their answers (
 """
 
 import contextlib
+import dataclasses
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -53,19 +55,23 @@ def _score(task: Task, arguments: Arguments, candidate: Candidate) -> Score:
         data, product = arguments.data_dir, arguments.workdir
         with tempfile.TemporaryDirectory(prefix="run-", dir=".") as kept:
             return score.scored(task, arguments, candidate, data=data, product=product, kept=Path(kept))
-    with (
-        _mounted(task, arguments) as data,
-        fitting.fitted(_fit(task, arguments, candidate, data), arguments) as product,
-        _kept(arguments) as kept,
-    ):
-        return score.scored(task, arguments, candidate, data=data, product=product, kept=kept)
+    with _mounted(task, arguments) as data:
+        fit_by_hand = _fit(task, arguments, candidate, data)
+        bounded = dataclasses.replace(arguments, time_limit_s=fit_by_hand.limit_s)
+        with fitting.fitted(fit_by_hand, arguments) as product, _kept(arguments) as kept:
+            return score.scored(task, bounded, candidate, data=data, product=product, kept=kept)
 
 
-def _kept(arguments: Arguments) -> "contextlib.AbstractContextManager[Path]":
-    """Where files of a training by hand go: --workdir where it is named, else nowhere that lasts."""
-    if arguments.workdir == Path():
-        return fitting.private("lra-run-")
-    return contextlib.nullcontext(arguments.workdir)
+@contextlib.contextmanager
+def _kept(arguments: Arguments) -> Iterator[Path]:
+    """An empty folder for a training by hand, which no candidate has seen; a named --workdir gets it afterwards."""
+    with preparation.private("lra-run-") as folder:
+        yield folder
+        for made in folder.iterdir() if arguments.workdir != Path() else ():
+            target = arguments.workdir / made.name
+            shutil.rmtree(target, ignore_errors=True)
+            target.unlink(missing_ok=True)
+            shutil.move(made, target)
 
 
 def _fit(task: Task, arguments: Arguments, candidate: Candidate, data: Path) -> fitting.Fit:
