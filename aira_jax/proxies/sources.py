@@ -31,12 +31,17 @@ def digest() -> str:
     The files of your own primitives count too, not what they import. Layers are named by text in the registry and so
     given here.
     """
-    return _digest(registry.modules(), registry.own_files())
+    return _digest(roots(), registry.own_files())
+
+
+def roots() -> tuple[str, ...]:
+    """The modules from which imports are followed."""
+    return *_SCORES, *registry.modules()
 
 
 @functools.cache
-def _digest(layers: tuple[str, ...], own: tuple[Path, ...]) -> str:
-    return sources.digest((*_SCORES, *layers), files=[_TUNED, *own], without=_WITHOUT)
+def _digest(roots: tuple[str, ...], own: tuple[Path, ...]) -> str:
+    return sources.digest(roots, files=[_TUNED, *own], without=_WITHOUT)
 
 
 @functools.cache

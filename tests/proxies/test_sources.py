@@ -28,11 +28,11 @@ print(json.dumps([result.score, result.loss, result.cached, result.by_other_sour
     ["primitives.block", "primitives.mamba2", "models.autoencoder", "proxies.train", "proxies.mad_rows"],
 )
 def test_what_trains_and_scores_is_in_the_digest(module):
-    assert f"aira_jax.{module}" in core_sources.closure(sources._SCORES, without=sources._WITHOUT)
+    assert f"aira_jax.{module}" in core_sources.closure(sources.roots(), without=sources._WITHOUT)
 
 
 def test_what_only_keeps_or_reports_results_is_not_in_the_digest():
-    decides = core_sources.closure(sources._SCORES, without=sources._WITHOUT)
+    decides = core_sources.closure(sources.roots(), without=sources._WITHOUT)
     assert not {"aira_jax", "aira_jax.proxies.cache", "aira_jax.bench.proxies", "aira_jax.core.cli"} & {*decides}
     assert "kernels_pallas.ssd.xla" in decides
 
