@@ -1,8 +1,8 @@
 """Runs programs that nobody should trust. README.md in this folder says what is enforced where.
 
-One file for each means of the operating system (cgroups, seccomp, isolation, linux, proctree, view), because each can be
-absent on a machine of its own. The supervisor process passes through this file before every execution: imports stay
-inside `make`.
+One file for each means of the operating system (cgroups, seccomp, isolation, linux, proctree, view), because a machine
+may lack each by itself. The supervisor process passes through this file before every execution: imports stay inside
+`make`.
 """
 
 BACKENDS = ("process",)
