@@ -1,5 +1,5 @@
 # make demo       set up, search MAD architectures with a control proposer (no key, no GPU), extrapolate, report
-# make test       set up, run the default tests (at most 5 minutes on 2 cores)
+# make test       set up, run the default tests (at most 6 minutes on 2 cores)
 # make test-slow  the slow tests alone
 # make test-all   both
 # make lint       style, and the floors of the house: imports run down
