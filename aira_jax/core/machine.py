@@ -58,7 +58,7 @@ def commit() -> str | None:
     """The checked-out commit, with `+changes` if files differ from it; None outside a checkout."""
     if not (ROOT / ".git").exists():
         return None
-    head = output("git", "-C", str(ROOT), "rev-parse", "HEAD")
+    head = output("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
     changed = output("git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no")
     return head and head + "+changes" * bool(changed)
 
