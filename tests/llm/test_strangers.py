@@ -62,6 +62,7 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
     ids=["trickled headers", "comments", "one endless line"],
 )
 def test_a_connection_is_shut_at_its_deadline_whatever_drips_in(backend, raw):
+    pytest.importorskip("anthropic")  # its import takes seconds, which are no part of a deadline
     started = time.monotonic()
     error = fail(backend, fake.Reply(raw=raw, drip_s=0.1), deadline_s=0.5)
     assert time.monotonic() - started < 5  # of the ten seconds that the server takes

@@ -328,7 +328,7 @@ def test_an_exception_of_a_backend_is_a_failure_of_the_call_and_not_of_the_harne
     first, second = tree(search(tmp_path, budget__steps=2).folder).nodes
     assert (first.failure_class, first.message.split(";")[0]) == (
         "llm",
-        "control.evolution failed: ZeroDivisionError: oops",
+        "control.evolution failed: ZeroDivisionError",
     )
     assert second.status is not NodeStatus.FAILED
 

@@ -39,7 +39,7 @@ def fit(folder, hidden=()):
 def test_what_a_fit_wrote_is_kept_but_not_in_place_of_the_submission_or_of_the_result(tmp_path, hostile):
     (tmp_path / "model.py").write_text("ours")
     flags = [f"--submission-file={tmp_path / 'model.py'}", f"--workdir={tmp_path}"]
-    flags.append(f"--result-file={tmp_path / 'report.json'}")
+    flags += [f"--result-file={tmp_path / 'report.json'}", "--isolation=process"]
     arguments = evaluation.parse(flags, submission="model.py", profiles=("paper",))
     with fitting.fitted(fit(tmp_path), arguments) as product:
         assert (product / "model.py").read_text() == "theirs"
