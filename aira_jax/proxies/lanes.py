@@ -1,7 +1,6 @@
 """From models that shall be trained to scores: groups them, picks an engine, survives divergence and full memory."""
 
 import dataclasses
-import importlib.metadata
 import logging
 import time
 from collections import defaultdict
@@ -11,6 +10,7 @@ from pathlib import Path
 import jax
 
 import kernels_pallas
+from aira_jax.core.machine import versions
 from aira_jax.patterns import options, registry
 from aira_jax.proxies import engine_table, metrics, proxy_model
 from aira_jax.proxies.compile_cache import Compiler
@@ -53,8 +53,7 @@ def train(
 def machine() -> dict[str, str]:
     """The device, and the versions of what computes the scores."""
     device = jax.devices()[0]
-    versions = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy")}
-    return {"device": f"{device.platform}:{device.device_kind}", **versions}
+    return {"device": f"{device.platform}:{device.device_kind}", **versions()}
 
 
 def kernels(layers: Sequence[str]) -> dict[str, str]:

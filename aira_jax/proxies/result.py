@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from aira_jax.core.files import finite
+
 
 class Split(enum.StrEnum):
     """TEST: all train rows, scored on the test rows. VALIDATION: 70 % of the train rows, scored on the other 30 %."""
@@ -108,9 +110,9 @@ class ProxyResult:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data; a loss that is not finite is null."""
-        plain = _without_inf(dataclasses.asdict(self))
-        means = {"score": self.score, "macro": self.macro, "loss": _finite(self.loss), "status": self.status.value}
-        bits = {} if self.bytes_per_target is None else {"bits_per_byte": _finite(self.bits_per_byte)}
+        plain = finite(dataclasses.asdict(self))
+        means = {"score": self.score, "macro": self.macro, "loss": finite(self.loss), "status": self.status.value}
+        bits = {} if self.bytes_per_target is None else {"bits_per_byte": finite(self.bits_per_byte)}
         return plain | means | bits
 
     @classmethod
@@ -129,17 +131,5 @@ class ProxyResult:
         return math.fsum(getattr(task, field) for task in self.tasks.values()) / len(self.tasks)
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
 def _infinite(value: float | None) -> float:
     return math.inf if value is None else value
-
-
-def _without_inf(value):
-    if isinstance(value, Mapping):
-        return {key: _without_inf(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_inf(v) for v in value]
-    return _finite(value) if isinstance(value, float) else value

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import errno
-import math
 import os
 import queue
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aira_jax.core.failures import Failure
+from aira_jax.core.files import finite
 from aira_jax.sandbox.base import GIB, Execution, Job, Limits, Mount, Sandbox, Status, View
 from aira_jax.sandbox.failures import Program, classify
 from aira_jax.sandbox.workdir import clear
@@ -273,7 +273,7 @@ class Executor:
             failure = classify(
                 execution, result, files=phase.files, program=phase.program, artifact_missing=missing, data=DATA
             )
-        result = _finite(result) if kept is None else {**_finite(result or {}), "files": kept}
+        result = finite(result) if kept is None else {**finite(result or {}), "files": kept}
         output = execution.output
         whole = len(output) <= HEAD + TAIL
         return self._journal.append(
@@ -344,16 +344,6 @@ def _carry(folder: Path, target: Path) -> None:
         folder.mkdir()
     clear(target)
     os.replace(folder, target)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return value
 
 
 def was_conclusive(end: Record) -> bool:
