@@ -1,10 +1,1 @@
-"""The candidates that a search without a language model tries: designs of lra.designs and their variations."""
-
-from aira_jax.tasks.lra.space import DesignSpace
-
-DESIGNS = DesignSpace("text")
-
-sample = DESIGNS.sample
-mutate = DESIGNS.mutate
-crossover = DESIGNS.crossover
-canonical = DESIGNS.canonical
+../lra/folder/space.py

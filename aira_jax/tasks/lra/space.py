@@ -10,11 +10,12 @@ import functools
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
+from aira_jax.tasks.lra.preparing import MODEL, Task
 from lra import designs
 from lra import settings as lra_settings
 
-MODEL = "model.py"
 Files = Mapping[str, str]
 
 
@@ -95,6 +96,12 @@ class DesignSpace:
 
     task: str
     configurable: bool = False
+
+    @classmethod
+    def of(cls, folder: Path) -> "DesignSpace":
+        """That of a task folder, as its metadata.yaml says."""
+        task = Task.of(folder)
+        return cls(task.name, task.configurable)
 
     @functools.cached_property
     def switches(self) -> tuple[Switch, ...]:
