@@ -191,6 +191,12 @@ def probe(model: nn.Module, task: str, chosen: Settings) -> Probe:
             f"variable collection {', '.join(extra)}: only params and batch_stats are trained and stored; "
             "use self.param, nn.BatchNorm, or a constant",
         )
+    odd = {
+        leaf.dtype for leaf in jax.tree.leaves(shapes.get("params", {})) if not jnp.issubdtype(leaf.dtype, jnp.inexact)
+    }
+    if odd:
+        text = f"parameters of {', '.join(map(str, odd))}: only floats are trained; use a constant, or floats"
+        raise CandidateFault(Kind.INTERFACE, text)
     for batch in sorted({1, chosen.batch_size}):
         inputs = (jax.ShapeDtypeStruct((batch, chosen.max_length), jnp.int32),) * (2 if info.pair else 1)
         for train in (False, True):

@@ -1,11 +1,16 @@
 """What trains: a model as three functions, its own code (`Linen`) or programs exported from it (`Exported`).
 
+No function of a model sees targets: the loss is ours (`gradient`), a model answers with logits and with the map that
+pulls a cotangent of them back to its parameters. That map is linear, so that no update can hold more than one gradient
+(`linearity` measures it).
+
 B batch, L length, C classes. `inputs` are int32 [B, L], one array, or two for pairs.
 """
 
 import dataclasses
+import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +36,8 @@ _KINDS = {
     Reason.PLATFORM: Kind.CRASH,
 }
 Inputs = tuple[jax.Array, ...]
+Pull = Callable[[jax.Array], Any]
+"""The cotangent of the logits [B, C] -> that of the parameters."""
 
 
 class Network(Protocol):
@@ -39,8 +46,8 @@ class Network(Protocol):
     def initial(self, key: jax.Array) -> dict[str, Any]:
         """Fresh variables."""
 
-    def gradient(self, params: Any, batch_stats: Any, inputs: Inputs, targets_B: jax.Array, key: jax.Array) -> tuple:
-        """(mean cross-entropy, accuracy, its gradient, new batch_stats) of a training pass; `key` draws dropout."""
+    def forward(self, params: Any, batch_stats: Any, inputs: Inputs, key: jax.Array) -> tuple[jax.Array, Any, Pull]:
+        """Float32 logits [B, C] of a training pass, new batch_stats, the way back; `key` draws dropout."""
 
     def logits(self, params: Any, batch_stats: Any, inputs: Inputs) -> jax.Array:
         """Float32 [B, C] in evaluation mode."""
@@ -57,20 +64,36 @@ class Linen:
     def initial(self, key: jax.Array) -> dict[str, Any]:
         return models.initial(self.model, self.task, self.max_length, key)
 
-    def gradient(self, params: Any, batch_stats: Any, inputs: Inputs, targets_B: jax.Array, key: jax.Array) -> tuple:
-        def loss(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
+    def forward(self, params: Any, batch_stats: Any, inputs: Inputs, key: jax.Array) -> tuple[jax.Array, Any, Pull]:
+        def logits(params: Any) -> tuple[jax.Array, Any]:
             variables = {"params": params, "batch_stats": batch_stats}
             logits_BC, changed = models.apply(self.model, variables, inputs, dropout=key)
-            logits_BC = logits_BC.astype(jnp.float32)
-            losses_B = optax.softmax_cross_entropy_with_integer_labels(logits_BC, targets_B)
-            return losses_B.mean(), (jnp.mean(logits_BC.argmax(-1) == targets_B), changed)
+            return logits_BC.astype(jnp.float32), changed
 
-        (value, (accuracy, changed)), grads = jax.value_and_grad(loss, has_aux=True)(params)
-        return value, accuracy, grads, changed
+        logits_BC, pull, changed = jax.vjp(logits, params, has_aux=True)
+        return logits_BC, changed, jax.tree_util.Partial(_only, pull)
 
     def logits(self, params: Any, batch_stats: Any, inputs: Inputs) -> jax.Array:
         variables = {"params": params, "batch_stats": batch_stats}
         return models.apply(self.model, variables, inputs, dropout=None)[0].astype(jnp.float32)
+
+
+def _only(pull: Callable[[jax.Array], tuple], cotangent: jax.Array) -> Any:
+    (result,) = pull(cotangent)
+    return result
+
+
+def gradient(
+    network: Network, params: Any, batch_stats: Any, inputs: Inputs, targets_B: jax.Array, key: jax.Array
+) -> tuple[jax.Array, jax.Array, Any, Any]:
+    """(mean cross-entropy, accuracy, its gradient, new batch_stats) of a training pass; `key` draws dropout."""
+    logits_BC, changed, pull = network.forward(params, batch_stats, inputs, key)
+    value, cotangent_BC = jax.value_and_grad(_cross_entropy)(logits_BC, targets_B)
+    return value, jnp.mean(logits_BC.argmax(-1) == targets_B), pull(cotangent_BC), changed
+
+
+def _cross_entropy(logits_BC: jax.Array, targets_B: jax.Array) -> jax.Array:
+    return optax.softmax_cross_entropy_with_integer_labels(logits_BC, targets_B).mean()
 
 
 def export(model: nn.Module, task: str, settings: Settings, folder: Path) -> None:
@@ -91,7 +114,7 @@ def _export(network: Linen, settings: Settings, folder: Path) -> None:
     trees = [jax.tree.structure(shapes.get(name, {})) for name in models.COLLECTIONS]
     count = trees[0].num_leaves
     leaves = [leaf for name in models.COLLECTIONS for leaf in jax.tree.leaves(shapes.get(name, {}))]
-    inputs, targets_B, key = _shapes(network.task, settings)
+    inputs, key = _shapes(network.task, settings)
 
     def variables(arrays: Sequence[jax.Array]) -> tuple[Any, Any]:
         parts = (arrays[:count], arrays[count:])
@@ -101,19 +124,28 @@ def _export(network: Linen, settings: Settings, folder: Path) -> None:
         made = network.initial(jax.random.wrap_key_data(key))
         return tuple(leaf for name in models.COLLECTIONS for leaf in jax.tree.leaves(made.get(name, {})))
 
-    def gradient(*arrays: jax.Array) -> tuple:
+    way_back: list[Any] = []
+
+    def forward(*arrays: jax.Array) -> tuple:
         params, batch_stats = variables(arrays[: len(leaves)])
-        *tokens, targets, key = arrays[len(leaves) :]
-        value, accuracy, *changed = network.gradient(
-            params, batch_stats, tuple(tokens), targets, jax.random.wrap_key_data(key)
-        )
-        return (value, accuracy, *jax.tree.leaves(changed))
+        *tokens, key = arrays[len(leaves) :]
+        logits_BC, changed, pull = network.forward(params, batch_stats, tuple(tokens), jax.random.wrap_key_data(key))
+        kept, tree = jax.tree.flatten(pull)
+        way_back[:] = [tree, [_key_impl(leaf) for leaf in kept]]
+        return (logits_BC, *jax.tree.leaves(changed), *map(_plain, kept))
+
+    def backward(*arrays: jax.Array) -> tuple:
+        *kept, cotangent_BC = arrays
+        tree, impls = way_back
+        pull = jax.tree.unflatten(tree, map(_wrapped, kept, impls))
+        return tuple(jax.tree.leaves(pull(cotangent_BC)))
 
     def logits(*arrays: jax.Array) -> tuple:
         return (network.logits(*variables(arrays[: len(leaves)]), arrays[len(leaves) :]),)
 
     store.save(folder, "initial", initial, [key])
-    store.save(folder, "gradient", gradient, [*leaves, *inputs, targets_B, key])
+    made = store.save(folder, "forward", forward, [*leaves, *inputs, key])
+    store.save(folder, "backward", backward, [*made[1 + len(leaves) - count :], made[0]])
     store.save(folder, "logits", logits, [*leaves, *inputs])
     files.write_json(folder / MANIFEST, {"params": count})
 
@@ -129,11 +161,14 @@ class Exported:
         leaves = self.programs["initial"](jax.random.key_data(key))
         return {"params": _named(leaves[: self.count]), "batch_stats": _named(leaves[self.count :])}
 
-    def gradient(self, params: Any, batch_stats: Any, inputs: Inputs, targets_B: jax.Array, key: jax.Array) -> tuple:
-        leaves = (*_leaves(params), *_leaves(batch_stats))
-        out = self.programs["gradient"](*leaves, *inputs, targets_B, jax.random.key_data(key))
-        value, accuracy, *changed = out
-        return value, accuracy, _named(changed[: self.count]), _named(changed[self.count :])
+    def forward(self, params: Any, batch_stats: Any, inputs: Inputs, key: jax.Array) -> tuple[jax.Array, Any, Pull]:
+        before = _leaves(batch_stats)
+        logits_BC, *out = self.programs["forward"](*_leaves(params), *before, *inputs, jax.random.key_data(key))
+        changed, kept = out[: len(before)], out[len(before) :]
+        return logits_BC, _named(changed), functools.partial(self._pull, kept)
+
+    def _pull(self, kept: Sequence[jax.Array], cotangent_BC: jax.Array) -> Any:
+        return _named(self.programs["backward"](*kept, cotangent_BC))
 
     def logits(self, params: Any, batch_stats: Any, inputs: Inputs) -> jax.Array:
         return self.programs["logits"](*_leaves(params), *_leaves(batch_stats), *inputs)[0]
@@ -141,18 +176,24 @@ class Exported:
 
 def load(folder: Path, task: str, settings: Settings) -> Exported:
     """The programs that `export` wrote for a task and its settings. Raises: CandidateFault for anything else."""
-    inputs, targets_B, key = _shapes(task, settings)
-    scalar = jax.ShapeDtypeStruct((), jnp.float32)
+    inputs, key = _shapes(task, settings)
     logits_BC = jax.ShapeDtypeStruct((settings.batch_size, task_info(task).classes), jnp.float32)
     try:
         initial = store.load(folder, "initial", [key])
         leaves, count = initial.outputs, _count(folder)
         if not 0 < count <= len(leaves) <= MOST_LEAVES:
             raise ProgramError(Reason.SHAPES, "initial", f"{count} parameters of {len(leaves)} arrays")
-        training = ([*leaves, *inputs, targets_B, key], [scalar, scalar, *leaves])
+        for leaf in leaves[:count]:
+            if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+                raise ProgramError(Reason.SHAPES, "initial", f"a parameter of {leaf.dtype}: only floats are trained")
+        forward = store.load(folder, "forward", [*leaves, *inputs, key])
+        made = [logits_BC, *leaves[count:]]
+        store.compare("forward", "results", forward.outputs[: len(made)], made)
+        kept = forward.outputs[len(made) :]
         programs = {
             "initial": initial,
-            "gradient": store.load(folder, "gradient", *training),
+            "forward": forward,
+            "backward": store.load(folder, "backward", [*kept, logits_BC], leaves[:count]),
             "logits": store.load(folder, "logits", [*leaves, *inputs], [logits_BC]),
         }
     except ProgramError as error:
@@ -169,12 +210,12 @@ def fault(error: ProgramError) -> CandidateFault:
     return CandidateFault(_KINDS[error.reason], f"{error}{mend}", reason=str(error.reason), program=error.name)
 
 
-def _shapes(task: str, settings: Settings) -> tuple[list[jax.ShapeDtypeStruct], jax.ShapeDtypeStruct, Any]:
-    """Of inputs, targets and a key."""
+def _shapes(task: str, settings: Settings) -> tuple[list[jax.ShapeDtypeStruct], Any]:
+    """Of inputs and of a key."""
     tokens = jax.ShapeDtypeStruct((settings.batch_size, settings.max_length), jnp.int32)
     inputs = [tokens] * (2 if task_info(task).pair else 1)
     key = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0)))
-    return inputs, jax.ShapeDtypeStruct((settings.batch_size,), jnp.int32), key
+    return inputs, key
 
 
 def _count(folder: Path) -> int:
@@ -184,6 +225,19 @@ def _count(folder: Path) -> int:
     except (ValueError, KeyError, TypeError, RecursionError):
         return 0
     return count if type(count) is int else 0
+
+
+def _key_impl(leaf: Any) -> Any:
+    """How a typed key draws; None for an array."""
+    return jax.random.key_impl(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else None
+
+
+def _plain(leaf: Any) -> jax.Array:
+    return jnp.asarray(leaf) if _key_impl(leaf) is None else jax.random.key_data(leaf)
+
+
+def _wrapped(leaf: jax.Array, impl: Any) -> jax.Array:
+    return leaf if impl is None else jax.random.wrap_key_data(leaf, impl=impl)
 
 
 def _named(leaves: Sequence[jax.Array]) -> dict[str, jax.Array]:

@@ -11,6 +11,7 @@ import optax
 from aira_jax.train import step as kit
 from aira_jax.train.schedule import Schedule
 from lra import model as models
+from lra import network as networks
 from lra.network import Network
 
 INIT, DROPOUT = 0, 1  # streams of the run's key
@@ -58,8 +59,9 @@ def update(
     Dropout at update t draws from fold_in(fold_in(key, 1), t), t from 0.
     """
     inputs, key = models.inputs_of(batch), kit.stream(seed, DROPOUT, state.step)
-    loss, accuracy, grads, batch_stats = network.gradient(
-        state.params, state.batch_stats, inputs, batch["targets"], key
+    targets_B = batch["targets"]
+    loss, accuracy, grads, batch_stats = networks.gradient(
+        network, state.params, state.batch_stats, inputs, targets_B, key
     )
     measured = {"accuracy": accuracy, "real_tokens": sum(jnp.sum(tokens > 0) for tokens in inputs)}
     changed = {"batch_stats": batch_stats}

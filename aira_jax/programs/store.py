@@ -40,11 +40,10 @@ def save(folder: Path, name: str, function: Callable[..., Sequence[Array]], inpu
 
     Errors of tracing pass. Raises: ProgramError for a host callback and for custom calls that no export may hold.
     """
-    triton = jax.export.DisabledSafetyCheck.custom_call("__gpu$xla.gpu.triton")
     jitted = jax.jit(function)
     jitted.trace(*inputs)
     try:
-        lowered = jax.export.export(jitted, disabled_checks=[triton])(*inputs)
+        lowered = jax.export.export(jitted)(*inputs)
         content = bytes(lowered.serialize())
     except (NotImplementedError, ValueError) as error:
         raise ProgramError(Reason.IMPURE, name, f"{' '.join(str(error).split())[:300]}") from error
@@ -80,9 +79,9 @@ def load(folder: Path, name: str, inputs: Shapes, outputs: Shapes | None = None)
     in_avals, out_avals, in_tree, out_tree = facts
     if not all(type(length) is int for aval in (*in_avals, *out_avals) for length in aval.shape):
         raise ProgramError(Reason.SHAPES, name, "its shapes must be numbers")
-    _compare(name, "arguments", in_avals, inputs)
+    compare(name, "arguments", in_avals, inputs)
     if outputs is not None:
-        _compare(name, "results", out_avals, outputs)
+        compare(name, "results", out_avals, outputs)
     if in_tree != jax.tree.structure((tuple(in_avals), {})) or out_tree != jax.tree.structure(tuple(out_avals)):
         raise ProgramError(Reason.SHAPES, name, "its arguments and results must be flat")
     return Program(exported)
@@ -116,7 +115,8 @@ def read(path: Path, name: str, largest: int = LARGEST_BYTES) -> bytes:
         raise ProgramError(Reason.ABSENT, name, f"{path.name} was not written ({error.strerror})") from error
 
 
-def _compare(name: str, what: str, found: Sequence, expected: Shapes) -> None:
+def compare(name: str, what: str, found: Sequence, expected: Shapes) -> None:
+    """Raises ProgramError unless shapes and dtypes are those expected."""
     a = [(tuple(aval.shape), str(aval.dtype)) for aval in found]
     b = [(tuple(shape.shape), str(shape.dtype)) for shape in expected]
     if a != b:

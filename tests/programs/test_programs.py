@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aira_jax.programs import store
+from aira_jax.programs import policy, store
 from aira_jax.programs.store import ProgramError, Reason
 
 X = jax.ShapeDtypeStruct((2, 3), jnp.float32)
@@ -65,12 +65,51 @@ def test_a_callback_into_the_host_is_not_exported(tmp_path, function):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("target", ["xla_ffi_python_cpu_callback", "mosaic_gpu_v2", "tpu_custom_call", "system"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("xla_ffi_python_cpu_callback", "mosaic_gpu_v2", "tpu_custom_call", "system", "tf.call_tf_function"),
+        *("__gpu$xla.gpu.triton", "mhlo.anything", "lapack_system_ffi", "cusolver_anything", "Sharding2"),
+    ],
+)
 def test_a_forged_call_of_host_code_is_refused_by_name(tmp_path, target):
     forge(tmp_path, lambda x: (jax.ffi.ffi_call(target, X)(x),), X, checks=[target])
     error = refused(tmp_path)
     assert error.reason is Reason.IMPURE
     assert target in str(error)
+
+
+def test_routines_of_numeric_code_are_allowed_and_every_one_by_its_full_name(tmp_path):
+    def routines(x):
+        y = jnp.linalg.svd(x @ x.T, compute_uv=False).sum() + jax.lax.erf(x) + jnp.sinh(x)
+        return (y + jax.lax.top_k(x, 1)[0] + jnp.linalg.cholesky(x @ x.T).sum(),)
+
+    store.save(tmp_path, "f", routines, [X])
+    assert store.load(tmp_path, "f", [X], [X])
+    assert not {name for name in policy.ROUTINES if "*" in name or "callback" in name or "triton" in name}
+
+
+def test_a_program_of_very_many_operations_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(policy, "MOST_OPERATIONS", 20)
+    forge(tmp_path, lambda x: (sum((x + n for n in range(30)), x),), X)
+    error = refused(tmp_path)
+    assert error.reason is Reason.IMPURE
+    assert "operations" in str(error)
+
+
+def test_donated_arguments_of_a_forged_program_stay_as_they_were(tmp_path):
+    exported = jax.export.export(jax.jit(lambda x: (x * 0,), donate_argnums=0))(X)
+    (tmp_path / "f.program").write_bytes(exported.serialize())
+    program = store.load(tmp_path, "f", [X], [X])
+    x = jnp.ones((2, 3))
+    assert float(jax.jit(program)(x)[0].sum()) == 0
+    assert float(x.sum()) == 6
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.int32, jnp.complex64])
+def test_results_of_another_dtype_are_refused(tmp_path, dtype):
+    forge(tmp_path, lambda x: (x.astype(dtype),), X)
+    assert refused(tmp_path).reason is Reason.SHAPES
 
 
 def test_a_call_that_hides_in_a_branch_of_a_loop_is_found(tmp_path):
