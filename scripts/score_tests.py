@@ -20,6 +20,7 @@ WHEN = flags.DEFINE_enum(
 REPEATS = flags.DEFINE_integer(
     "repeat_winner", None, "Further evaluator seeds of the submitted node (default: config.test).", lower_bound=0
 )
+TASK = flags.DEFINE_string("task", "", "Where the run's task lies now, if its folder moved.")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -29,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     from aira_jax.search.log.heldout import TestScores
 
     try:
-        done = scoring.score_run(RUN.value, when=WHEN.value, repeats=REPEATS.value)
+        done = scoring.score_run(RUN.value, when=WHEN.value, repeats=REPEATS.value, task=TASK.value)
     except events.DamagedLog as error:
         print(f"error: {error}", file=sys.stderr)
         return cli.Exit.DAMAGED_LOG

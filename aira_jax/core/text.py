@@ -1,13 +1,18 @@
 """Text from candidates and models, made safe to look at: no control characters, nothing hidden, bounded length."""
 
+import base64
+import json
 import re
-from collections.abc import Sequence
+import urllib.parse
+from collections.abc import Iterable, Sequence
 
 _CONTROL = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"} | {0x7F: "\u2421"}
 _DIRECTION = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C], "\ufffd")
 _C1_AND_SURROGATES = dict.fromkeys([*range(0x80, 0xA0), *range(0xD800, 0xE000)], "\ufffd")
 _VISIBLE = _CONTROL | _DIRECTION | _C1_AND_SURROGATES
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+SECRET_NAME = re.compile("key|token|secret|passw|passphrase|credential", re.IGNORECASE)  # of a variable
+LEAST_SECRET_CHARS = 8  # of a line of a secret; what is shorter occurs in innocent text, too
 _LINE_CHARS = 2_000  # a longer line is cut in its middle
 
 
@@ -39,6 +44,37 @@ def cut(text: str, limit: int, whole: str) -> str:
     missing = lines[len(head) : len(lines) - len(tail)]
     note = f"[… {len(missing):,} lines ({sum(map(len, missing)):,} characters) left out here; all of it: {whole} …]"
     return "\n".join([*head, note, *tail])
+
+
+def secret_forms(secret: str) -> tuple[str, ...]:
+    """How a secret may stand in a text, longest first: raw, escaped (JSON, Python), in an address, in hex and base64.
+
+    Each of its lines counts for itself, the whole in any case; base64 is found inside of longer encoded data, too.
+    """
+    lines = [line.strip() for line in secret.splitlines()]
+    parts = {secret, *(line for line in lines if len(line) >= LEAST_SECRET_CHARS)} - {""}
+    return tuple(sorted({form for part in parts for form in _written(part)}, key=len, reverse=True))
+
+
+def without(text: str, forms: Iterable[str], instead: str) -> str:
+    """`text` with `instead` in the place of every form."""
+    for form in forms:
+        text = text.replace(form, instead)
+    return text
+
+
+def _written(part: str) -> Iterable[str]:
+    for escaped in (part, json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1], repr(part)[1:-1]):
+        yield from (escaped, escaped.replace("/", "\\/"))
+    yield from (urllib.parse.quote(part, safe=""), urllib.parse.quote(part), urllib.parse.quote_plus(part))
+    if len(part) < LEAST_SECRET_CHARS:
+        return
+    data = part.encode("utf-8", "surrogateescape")
+    yield from (data.hex(), data.hex().upper())
+    for shift in range(3):  # where it begins within a group of three bytes: what depends on its neighbours is left out
+        core = slice(-(-8 * shift // 6), 8 * (shift + len(data)) // 6)
+        encoded = bytes(shift) + data
+        yield from (encode(encoded)[core].decode() for encode in (base64.b64encode, base64.urlsafe_b64encode))
 
 
 def _fitting(lines: Sequence[str], limit: float) -> list[str]:

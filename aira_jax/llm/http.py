@@ -1,8 +1,6 @@
 """What a provider's HTTP answer means for the search: one table from status and words to LLMError."""
 
-import base64
 import email.utils
-import json
 import math
 import os
 import re
@@ -11,6 +9,7 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
+from aira_jax.core.text import secret_forms, without
 from aira_jax.llm.base import ErrorKind, LLMError, Usage
 
 CONNECT_S = 30.0
@@ -173,20 +172,8 @@ def clean(text: str) -> str:
 
 def scrub(text: str, key: str) -> str:
     """`text` without the key in any of its written forms, and not longer than a screen."""
-    for form in _forms(key):
-        text = text.replace(form, "[key]")
+    text = without(text, secret_forms(key), "[key]")
     return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]} [...]"
-
-
-def _forms(key: str) -> list[str]:
-    """The key as it is, escaped (JSON, Python, addresses) and encoded, whole and by line; longest first."""
-    forms = set()
-    for part in {key, *key.split()} - {""}:
-        quoted = json.dumps(part)[1:-1]
-        forms |= {part, quoted, repr(part)[1:-1], quoted.replace("/", "\\/")}
-        forms |= {urllib.parse.quote(part, safe=""), urllib.parse.quote(part), urllib.parse.quote_plus(part)}
-        forms |= {base64.b64encode(part.encode()).decode(), base64.urlsafe_b64encode(part.encode()).decode()}
-    return sorted(forms, key=len, reverse=True)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from aira_jax.core.text import SECRET_NAME
+
 INHERITED = re.compile(
     r"PATH|LANG|LD_LIBRARY_PATH|CUDA_VISIBLE_DEVICES|JAX_.*|XLA_.*"
     r"|AIRA_JAX_(PRIMITIVES|REUSE_SCORES)|(OMP|MKL|OPENBLAS|NUMEXPR|VECLIB_MAXIMUM|BLIS|NPROC)(_NUM)?_THREADS|NPROC"
 )
-SECRET = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",
     "HF_DATASETS_OFFLINE": "1",
@@ -34,7 +35,7 @@ def allowed(parent: Mapping[str, str], extra: Mapping[str, str], *, home: Path, 
     """
     chosen = {name: value for name, value in parent.items() if INHERITED.fullmatch(name)}
     chosen |= {"HOME": str(home), "TMPDIR": str(tmp)} | OFFLINE | FIXED | dict(extra)
-    return {name: value for name, value in chosen.items() if not SECRET.search(name)}
+    return {name: value for name, value in chosen.items() if not SECRET_NAME.search(name)}
 
 
 def secret_places(needed: Iterable[Path]) -> list[Path]:

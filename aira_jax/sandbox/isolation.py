@@ -27,7 +27,7 @@ def confine(spec: dict, pid_ns: bool) -> dict:
     systems were made read-only is an OSError.
     """
     notes: list[str] = []
-    hidden = [*ALWAYS_HIDDEN, *_unix_sockets(), *spec["hidden"]]
+    hidden = [*_unix_sockets(), *spec["hidden"]]
     net_ns = _permitted(lambda: linux.unshare(linux.CLONE_NEWNET, "network"), "no network namespace", notes)
     _permitted(lambda: linux.unshare(linux.CLONE_NEWIPC, "ipc"), "shared memory of other programs not isolated", notes)
     readonly = _permitted(_lock_files, "file systems not isolated", notes)
@@ -94,7 +94,7 @@ def _open_files(spec: dict, hidden: list[str], notes: list[str]) -> bool:
         lambda: _turn_root(root), "what a program does not need of the disk stays readable unless it is hidden", notes
     )
     if not turned:
-        hidden = [*hidden, *spec["secrets"]]
+        hidden = [*hidden, *spec["secrets"], *ALWAYS_HIDDEN]
     _build_dev(devices, spec["shm_bytes"])
     steps = [(path, None) for path in {os.path.realpath(path) for path in hidden}] + list(kept.items())
     masked = []

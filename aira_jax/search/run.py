@@ -62,8 +62,7 @@ def search(
     """
     settings = Settings.of(config)
     task = task or loader.load(settings.task)
-    inside = task.folder.parent == loader.FOLDER
-    settings = dataclasses.replace(settings, task=task.name if inside else str(task.folder))
+    settings = dataclasses.replace(settings, task=loader.spelled(task))
     check(settings, task)
     folder = run_dir(workdir, settings, task)
     _check_place(Path(workdir), settings, task)

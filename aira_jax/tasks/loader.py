@@ -59,6 +59,11 @@ def is_path(name_or_path: str | Path) -> bool:
     return isinstance(name_or_path, Path) or "/" in name_or_path or name_or_path.startswith(("~", "."))
 
 
+def spelled(task: Task) -> str:
+    """What `load` takes for the task, wherever it is called: its name if it is of this package, else its folder."""
+    return task.name if task.folder.parent == FOLDER else str(task.folder)
+
+
 def folder_of(path: str | Path) -> Path:
     """The absolute folder that a path names; its last part is the task's name."""
     return Path(path).expanduser().resolve()

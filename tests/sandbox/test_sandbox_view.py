@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -156,6 +157,23 @@ def test_where_the_root_cannot_be_turned_it_is_said_and_secrets_stay_masked(lab,
     assert not running.isolation.files
     assert any("stays readable" in note for note in running.isolation.notes)
     assert execution.output == "0 True\n"
+
+
+def test_a_driver_below_run_is_shown_and_nothing_else_of_it(lab, needs, monkeypatch):
+    needs("files")
+    place = Path(f"/run/{MARK}-{os.getpid()}")
+    try:
+        (place / "lib").mkdir(parents=True)
+        (place / "lib" / "driver").write_text("libcuda\n")
+        (place / "notes").write_text("secret")
+    except PermissionError:
+        pytest.skip("/run is not ours to write")
+    try:
+        monkeypatch.setattr(view, "DRIVERS", (str(place / "lib"),))
+        source = f"import os; print(os.listdir({str(place / 'lib')!r}), os.listdir({str(place)!r}), os.listdir('/run'))"
+        assert lab.run(source).output == f"['driver'] ['lib'] ['{place.name}']\n"
+    finally:
+        shutil.rmtree(place)
 
 
 def test_the_machine_s_libraries_are_shown_where_the_loader_looks(tmp_path):

@@ -1,11 +1,13 @@
 """The event log: its bytes, its repairs, and what it refuses."""
 
+import base64
 import json
 import os
 import resource
 import shutil
 import subprocess
 import sys
+import urllib.parse
 
 import pytest
 from hypothesis import given
@@ -216,6 +218,51 @@ def test_secrets_of_the_environment_never_reach_the_log(tmp_path, monkeypatch):
     assert b"sk-ant-123456789" not in found
     assert b"hunter2" not in found
     assert b"[ANTHROPIC_API_KEY removed]" in found
+
+
+def _inside_base64(secret):
+    return base64.b64encode(f"user:{secret}!".encode()).decode()[8:-4]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda secret: json.dumps(secret)[1:-1],
+        lambda secret: json.dumps(secret, ensure_ascii=False).replace("/", "\\/")[1:-1],
+        lambda secret: urllib.parse.quote(secret, safe=""),
+        lambda secret: secret.encode().hex(),
+        lambda secret: base64.b64encode(secret.encode()).decode().rstrip("="),
+        _inside_base64,
+        lambda secret: secret.splitlines()[1],
+    ],
+    ids=["json", "escaped slash", "address", "hex", "base64", "inside of base64", "one line"],
+)
+def test_no_written_form_of_a_secret_reaches_the_log(tmp_path, monkeypatch, write):
+    secret = 'begin "p/w+é"\nsecond+line=='
+    monkeypatch.setenv("MY_PASSPHRASE", secret)
+    log = open_log(tmp_path)
+    log.append(Kind.WARNING, code="x", text=f"bad: {write(secret)}.")
+    log.put(f"a prompt with {write(secret)}")
+    log.close()
+    found = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    assert json.dumps(write(secret), ensure_ascii=False)[1:-1] not in found
+    assert found.count("[MY_PASSPHRASE removed]") == 2
+
+
+def test_the_password_of_an_address_in_the_environment_is_a_secret(tmp_path, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:hunter2%40home@proxy:3128")
+    log = open_log(tmp_path)
+    log.append(Kind.WARNING, code="x", text="cannot reach http://me:hunter2%40home@proxy:3128, hunter2@home refused")
+    log.close()
+    assert "hunter2" not in (tmp_path / "events.jsonl").read_text()
+
+
+def test_innocent_text_survives_short_values_of_secret_names(tmp_path, monkeypatch):
+    monkeypatch.setenv("SSH_KEY", "a\nb")
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
+    log = open_log(tmp_path)
+    assert log.append(Kind.WARNING, code="x", text="a false bananas")["text"] == "a false bananas"
+    log.close()
 
 
 def test_unknown_members_and_kinds_are_kept_by_the_reader(tmp_path):

@@ -2,10 +2,11 @@
 
 import dataclasses
 import json
+import shutil
 import signal
 
 import pytest
-from search_lab import answer, records, replay_file, search, tree
+from search_lab import TASK, TASKS, answer, records, replay_file, search, tree
 
 from aira_jax.search.engine import evaluation, scoring
 from aira_jax.search.engine.step import printed_metric
@@ -69,6 +70,19 @@ def test_scores_of_all_nodes_can_be_added_later(lab, tmp_path):
     executions = len(lab.jobs)
     scoring.score_run(done.folder, when="after_all", repeats=1)
     assert len(lab.jobs) == executions + 1
+
+
+def test_a_run_whose_task_moved_is_scored_where_the_task_lies_now(lab, tmp_path):
+    for place in ("here", "there"):
+        shutil.copytree(TASKS / TASK, tmp_path / place / TASK)
+    done = search(tmp_path, task=str(tmp_path / "here" / TASK), **drafts(tmp_path, 0.5))
+    shutil.rmtree(tmp_path / "here")
+    with pytest.raises(ValueError, match="name the place where it is: --task"):
+        scoring.score_run(done.folder, when="submitted", repeats=0)
+    scoring.score_run(done.folder, when="submitted", repeats=0, task=str(tmp_path / "there" / TASK))
+    assert TestScores.fold(records(done.folder)).value(0) == pytest.approx(0.74)
+    scoring.score_run(done.folder, when="submitted", repeats=1)
+    assert TestScores.fold(records(done.folder)).scores[0].repeats == {1: pytest.approx(0.7401)}
 
 
 def test_scoring_needs_a_finished_run(lab, tmp_path):

@@ -15,6 +15,7 @@ from aira_jax.search.log.tree import Node, Tree
 from aira_jax.search.operators.requests import Fitness
 from aira_jax.search.settings import Settings, TestWhen
 from aira_jax.tasks import loader, mounts
+from aira_jax.tasks.task import Task
 
 
 class TestScorer:
@@ -100,10 +101,12 @@ def score_run(
     *,
     when: str = "",
     repeats: int | None = None,
+    task: str = "",
     sandbox: Sandbox | None = None,
     observers: Iterable[Observer] = (),
 ) -> bool:
-    """Scores a finished run on the test split. `when` and `repeats` default to the run's config.test (never: after).
+    """Scores a finished run on the test split. `when` and `repeats` default to the run's config.test (never: after),
+    `task` (a name or a folder) to where the task lay when the run was last continued.
 
     Returns whether all is done; an interrupt leaves the rest to the next call. Raises ValueError for a run without a
     log, with an unknown `when`, or one that was not stopped yet.
@@ -112,10 +115,11 @@ def score_run(
     config = last_config(events.read(folder))
     if not config:
         raise ValueError(f"{folder} holds no run_start record; run scripts/search.py first")
+    task = _task(folder, task or config["task"])
+    config["task"] = loader.spelled(task)
     settings = Settings.of(_with_when(config, when))
     if settings.test.when is TestWhen.NEVER:
         settings = Settings.of(_with_when(config, TestWhen.AFTER))
-    task = loader.load(settings.task)
     session = Session(folder, settings, task, purpose="tests", observers=tuple(observers), sandbox=sandbox)
     try:
         if session.journal.tree.stop is None:
@@ -128,6 +132,12 @@ def score_run(
             return not interrupts.requested
     finally:
         session.close()
+
+
+def _task(folder: Path, named: str) -> Task:
+    if loader.is_path(named) and not loader.folder_of(named).is_dir():
+        raise ValueError(f"{folder}: the folder of its task, {named}, is not there; name the place where it is: --task")
+    return loader.load(named)
 
 
 def _with_when(config: Mapping, when: str) -> dict:

@@ -16,18 +16,20 @@ import re
 import shutil
 import socket
 import time
+import urllib.parse
 import uuid
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from aira_jax.core.text import LEAST_SECRET_CHARS, SECRET_NAME, secret_forms, without
+
 SCHEMA = 1
 BLOB_BYTES = 64 * 1024
 Record = dict[str, Any]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_SECRET_NAME = re.compile("key|token|secret|passw|credential", re.IGNORECASE)
 
 
 class Kind(enum.StrEnum):
@@ -306,8 +308,8 @@ class EventLog:
                     raise _damage(self.path, record["seq"], f"its blob {self.blobs.folder / sha} is missing")
 
     def _clean(self, text: str) -> str:
-        for name, value in self._secrets:
-            text = text.replace(value, f"[{name} removed]")
+        for name, forms in self._secrets:
+            text = without(text, forms, f"[{name} removed]")
         return text
 
     def _redact(self, value: Any) -> Any:
@@ -374,9 +376,19 @@ def _acquire(run_dir: Path) -> int:
     return descriptor
 
 
-def _secrets(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    found = ((name, value) for name, value in environment.items() if _SECRET_NAME.search(name) and len(value) >= 8)
-    return tuple(sorted(found, key=lambda item: -len(item[1])))
+def _secrets(environment: Mapping[str, str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """(name, written forms) of what looks like a secret: by its name, or as the password of an address."""
+    found = {name: value for name, value in environment.items() if SECRET_NAME.search(name)}
+    found |= {name: word for name, value in environment.items() if (word := _password(value))}
+    kept = [(name, value) for name, value in found.items() if len(value) >= LEAST_SECRET_CHARS]
+    return tuple((name, secret_forms(value)) for name, value in sorted(kept, key=lambda item: -len(item[1])))
+
+
+def _password(address: str) -> str:
+    try:
+        return urllib.parse.unquote(urllib.parse.urlsplit(address).password or "")
+    except ValueError:
+        return ""
 
 
 def _sync_folder(folder: Path) -> None:
