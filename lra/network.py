@@ -1,8 +1,7 @@
 """What trains: a model as three functions, its own code (`Linen`) or programs exported from it (`Exported`).
 
 No function of a model sees targets: the loss is ours (`gradient`), a model answers with logits and with the map that
-pulls a cotangent of them back to its parameters. That map is linear, so that no update can hold more than one gradient
-(`linearity` measures it).
+pulls a cotangent of them back to its parameters.
 
 B batch, L length, C classes. `inputs` are int32 [B, L], one array, or two for pairs.
 """

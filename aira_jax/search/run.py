@@ -23,7 +23,7 @@ from aira_jax.search.engine.confirm import confirm, submit
 from aira_jax.search.engine.context import Proposer, RunContext
 from aira_jax.search.engine.loop import Loop, Stopped
 from aira_jax.search.engine.scoring import TestScorer, score_wanted, test_evaluator
-from aira_jax.search.engine.session import ROOT, Session, data_root, describe_machine, plain, run_dir
+from aira_jax.search.engine.session import ROOT, Session, data_root, data_seed, describe_machine, plain, run_dir
 from aira_jax.search.engine.workers import Interrupts, WorkerPool
 from aira_jax.search.log import events
 from aira_jax.search.log.events import Kind, Record, WriteFailed
@@ -68,18 +68,20 @@ def search(
     _check_place(Path(workdir), settings, task)
     if truncate_at_seq is not None:
         folder = events.branch(folder, truncate_at_seq)
+    begun = events.read(folder) if (folder / "events.jsonl").exists() else ()
+    drawn = data_seed(settings, task, begun)
     prepared = mounts.prepare(
         task,
         settings.profile,
         data_root(settings),
-        hidden_seed=settings.eval.hidden_seed,
+        hidden_seed=drawn,
         self_reported=settings.fitness is Fitness.SELF_REPORTED,
     )
     with contextlib.ExitStack() as stack:
         observers = observe(folder)
         for observer in observers:
             stack.callback(observer.close)
-        session = Session(folder, settings, task, purpose="search", observers=observers, sandbox=sandbox)
+        session = Session(folder, settings, task, purpose="search", observers=observers, sandbox=sandbox, drawn=drawn)
         stack.callback(session.close)
         session.begin(plain(settings))
         with Interrupts() as interrupts:

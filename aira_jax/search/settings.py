@@ -109,7 +109,8 @@ class SandboxSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Eval:
-    """config.eval. `seeds`: evaluator seeds 0, 1, ... averaged into a fitness. `hidden_seed`: data seed.
+    """config.eval. `seeds`: evaluator seeds 0, 1, ... averaged into a fitness. `hidden_seed`: data seed; None = a
+    secret of the run where rows are generated and candidates are code, else the public one (0 asks for it).
 
     `width_scaling`: a pattern of n layers is trained at width 8 n instead of the profile's (Compose tasks).
     """

@@ -358,3 +358,19 @@ def test_an_analyst_may_explain_what_the_evaluator_measured(lab, tmp_path):
 )
 def test_the_last_printed_metric_counts(output, value):
     assert printed_metric(output, "Accuracy") == value
+
+
+def test_a_run_of_generated_rows_draws_them_from_a_secret_that_its_log_keeps():
+    from aira_jax.search.engine.session import data_seed
+    from aira_jax.search.settings import Eval, Settings
+    from aira_jax.tasks import loader
+
+    task = loader.load("LongContextReasoningLRAListOpsAccuracy")
+    first, second = (data_seed(Settings(), task, []) for _ in range(2))
+    assert 0 <= first < 2**63
+    assert first != second
+    assert data_seed(Settings(), task, [{"kind": "run_start", "data_seed": first}]) == first
+    assert data_seed(Settings(), task, [{"kind": "run_start"}]) is None  # begun by an older version
+    assert data_seed(Settings(eval=Eval(hidden_seed=0)), task, []) == 0
+    for fixed in ("LongContextReasoningLRATextAccuracy", "NeuralArchitectureSearchMAD2PrimitivesAccuracy"):
+        assert data_seed(Settings(), loader.load(fixed), []) is None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aira_jax.sandbox.base import Sandbox
 from aira_jax.search.engine.evaluation import Evaluator, Recorded
-from aira_jax.search.engine.session import Session, data_root, last_config
+from aira_jax.search.engine.session import Session, data_root, data_seed, last_config
 from aira_jax.search.engine.workers import Interrupts, WorkerPool
 from aira_jax.search.log import events
 from aira_jax.search.log.events import Kind, Record
@@ -83,7 +83,7 @@ def test_evaluator(session: Session) -> Evaluator:
         session.task,
         settings.profile,
         data_root(settings),
-        hidden_seed=settings.eval.hidden_seed,
+        hidden_seed=data_seed(settings, session.task, session.log.records),
         self_reported=settings.fitness is Fitness.SELF_REPORTED,
     )
     return session.evaluator(prepared, clock=None)

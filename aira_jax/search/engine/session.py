@@ -6,6 +6,7 @@ import functools
 import hashlib
 import importlib.metadata
 import os
+import secrets
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ from aira_jax.search.policies import PolicyConfig
 from aira_jax.search.settings import Fsync, Settings, is_changeable
 from aira_jax.tasks import sources
 from aira_jax.tasks.compose.space import MIN_LAYERS, WIDTH_SCALING
+from aira_jax.tasks.evaluation import Isolation
 from aira_jax.tasks.mounts import Prepared
 from aira_jax.tasks.task import Task
 
@@ -61,12 +63,27 @@ def run_id(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical(kept)).hexdigest()[:10]
 
 
+def data_seed(settings: Settings, task: Task, records: Sequence[Record]) -> int | None:
+    """What the rows of a run are drawn from, None = the public seed; `records` are those of its log so far.
+
+    config.eval.hidden_seed, else a secret of the run where rows are generated and candidates are code: it is drawn once
+    and kept in run_start. Runs of older versions have none, and public data sets keep their rows.
+    """
+    if settings.eval.hidden_seed is not None or not has_secret_rows(task):
+        return settings.eval.hidden_seed
+    return records[0].get("data_seed") if records else secrets.randbits(63)
+
+
+def has_secret_rows(task: Task) -> bool:
+    """Whether each run draws rows of its own."""
+    return task.executes_candidate and task.isolation is Isolation.PROGRAMS and task.corpus is None
+
+
 class Session:
     """A run directory that this process writes: the journal and the tools around it. Close it in the end.
 
     `purpose` is "search" or "tests"; only a search counts on the run's wall clock. `sandbox` None: that of
-    the settings. Observers are closed by whoever
-    made them.
+    the settings. Observers are closed by whoever made them. `drawn`: the seed of the rows, from `data_seed`.
     """
 
     def __init__(
@@ -78,8 +95,9 @@ class Session:
         purpose: str,
         observers: Sequence[Observer] = (),
         sandbox: Sandbox | None = None,
+        drawn: int | None = None,
     ):
-        self.folder, self.settings, self.task, self.purpose = folder, settings, task, purpose
+        self.folder, self.settings, self.task, self.purpose, self.drawn = folder, settings, task, purpose, drawn
         self.slots_wanted = make_slots(settings.workers, exclusive=task.exclusive)
         wanted = settings.sandbox
         self._sandbox = sandbox or sandboxes.make(wanted.backend, wanted.require_isolation)
@@ -221,6 +239,7 @@ class Session:
             "policy_sha": policies.digest(self.settings.policy.name),
             "prompt_version": prompts.PROMPT_VERSION,
             "code_version": code_version(),
+            **({"data_seed": self.drawn} if has_secret_rows(self.task) else {}),
             "host_info": {
                 "devices": compute.devices,
                 "cpus": compute.cpus,
