@@ -34,8 +34,7 @@ _LAYERS = flags.DEFINE_integer("layers", 0, "Only patterns of so many layers; 0:
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON object: pattern, shares, members, outcomes, ...")
 
 
-def main(argv):
-    del argv
+def main(_):
     collection = collect.collect(_RUNS.value)
     for run in collection.skipped:
         print(f"skipped {run.path}: {run.reason}", file=sys.stderr)

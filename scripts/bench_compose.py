@@ -10,8 +10,7 @@ from aira_jax.core import cli
 _PATTERNS = flags.DEFINE_integer("patterns", 2500, "Patterns of 16 layers to aggregate.", lower_bound=50)
 
 
-def main(argv):
-    del argv
+def main(_):
     from aira_jax.bench import compose, table
 
     print(table.text(list(compose.measured(_PATTERNS.value))))

@@ -36,8 +36,7 @@ UPDATE_TUNED = flags.DEFINE_bool("update_tuned", False, "write the winners into 
 APPEND = flags.DEFINE_bool("append", False, "append the best rows to kernels_pallas/BENCHMARKS.md")
 
 
-def main(argv) -> int:
-    del argv
+def main(_) -> int:
     logging.set_verbosity(logging.WARNING)
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     if DEVICE.value == "cpu":

@@ -24,8 +24,7 @@ PEER = flags.DEFINE_string("peer", None, "Checkout of the S5 repository, timed i
 JSON = flags.DEFINE_bool("json", False, "Print one JSON object as the last line.")
 
 
-def main(argv):
-    del argv
+def main(_):
     from aira_jax.bench import lra as suite
     from aira_jax.bench import table
     from lra import workdir

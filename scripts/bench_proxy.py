@@ -24,8 +24,7 @@ _SEEDS = flags.DEFINE_list("eval_seeds", ["0"], "Evaluator seeds of the cheap fi
 _CACHE = flags.DEFINE_string("cache_dir", None, "Results and programs; default: $AIRA_JAX_CACHE or ~/.cache/aira_jax.")
 
 
-def main(argv):
-    del argv
+def main(_):
     from aira_jax.bench import proxies as bench
     from aira_jax.proxies import fidelity
     from aira_jax.proxies.engine_table import describe

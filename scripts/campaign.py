@@ -35,8 +35,7 @@ _PROFILE = flags.DEFINE_string("profile", "", "Only runs at this preset.")
 _LAYERS = flags.DEFINE_integer("layers", 0, "Only patterns of so many layers; 0: all.")
 
 
-def main(argv):
-    del argv
+def main(_):
     collection = collect.collect(_RUNS.value)
     say(words.collected(collection))
     choice = ElectionOptions(

@@ -21,8 +21,7 @@ _OUT = flags.DEFINE_string("out", "candidates.jsonl", "Where the table is writte
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON object: runs, skipped, agents.")
 
 
-def main(argv):
-    del argv
+def main(_):
     collection = collect.collect(_RUNS.value)
     for run in collection.skipped:
         print(f"skipped {run.path}: {run.reason}", file=sys.stderr)

@@ -24,8 +24,7 @@ _CACHE = flags.DEFINE_string("cache_dir", None, "Results; default: $AIRA_JAX_CAC
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON object: pairs, differences, notes, confirmed.")
 
 
-def main(argv):
-    del argv
+def main(_):
     arms = [collect.collect(folders) for folders in (_A.value, _B.value)]
     for run in (run for arm in arms for run in arm.skipped):
         print(f"skipped {run.path}: {run.reason}", file=sys.stderr)

@@ -41,8 +41,7 @@ _READING = {
 }
 
 
-def main(argv):
-    del argv
+def main(_):
     logging.getLogger("jax").setLevel(logging.WARNING)
     result = single.evaluate(
         layer_options.parse(_PATTERN.value),

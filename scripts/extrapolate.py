@@ -25,8 +25,7 @@ _REMAINDER = flags.DEFINE_string("remainder", "nearest", "Of a stack: ceil, near
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON object: base, method, space, scales.")
 
 
-def main(argv):
-    del argv
+def main(_):
     warnings.simplefilter("ignore", extrapolate.ExtrapolationWarning)
     base, space = parse(_PATTERN.value), dims.read_space(_SPACE.value)
     fits = {scale: _fit(base, scale, space) for scale in _SCALE.value}

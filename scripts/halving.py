@@ -31,8 +31,7 @@ _CACHE = flags.DEFINE_string("cache_dir", None, "Results; default: $AIRA_JAX_CAC
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON object: winner, rungs, agreements.")
 
 
-def main(argv):
-    del argv
+def main(_):
     logging.getLogger().setLevel(logging.INFO)
     for preset in _RUNGS.value:
         measuring.check(_PROXY.value, preset)

@@ -25,8 +25,7 @@ _PATTERN = flags.DEFINE_multi_string("pattern", [], "A pattern to print instead 
 _ROUNDING = flags.DEFINE_string("rounding", None, "nearest, floor or ceil; as in the paper if left out.")
 
 
-def main(argv):
-    del argv
+def main(_):
     space = dims.read_space(_SPACE.value)
     header = ("scale", "architecture", *tokens(), "budget_flops", "steps")
     rows = [row for scale in _SCALE.value for row in _rows(scale, space)]

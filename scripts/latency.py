@@ -20,8 +20,7 @@ _BLOCKS = flags.DEFINE_string("blocks", None, "A table to read instead of timing
 _PATTERN = flags.DEFINE_multi_string("pattern", [], "Patterns to sum besides the zoo. May be repeated.")
 
 
-def main(argv):
-    del argv
+def main(_):
     from aira_jax.compose.dims import SCALES
     from aira_jax.scaling import figures, latency, profile, words
 

@@ -21,8 +21,7 @@ _PROFILE = flags.DEFINE_string("profile", "", "Fidelity of the scores that count
 _NOTE = flags.DEFINE_multi_string("note", [], "A line for the top of the table, such as the command of a run.")
 
 
-def main(argv):
-    del argv
+def main(_):
     found = ledgers.from_runs(_RUNS.value, _PROFILE.value)
     own = (line for note in _NOTE.value for line in note.splitlines())
     found = dataclasses.replace(found, notes=(*found.notes, *own))

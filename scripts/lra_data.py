@@ -45,8 +45,7 @@ for _names, _help in {
         flags.DEFINE_integer(_name, None, _help)
 
 
-def main(argv):
-    del argv
+def main(_):
     if _CHECK.value is not None:
         return print(build.checked(_CHECK.value))
     if _TASK.value is None:

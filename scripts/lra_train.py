@@ -37,8 +37,7 @@ CHECK = flags.DEFINE_bool("check", False, "Stop before the first update: contrac
 FAILED = 3
 
 
-def main(argv):
-    del argv
+def main(_):
     chosen = {"model": MODEL.value, "task": TASK.value, "profile": PROFILE.value}
     try:
         job = options.job_of(CONFIG.value, DATA.value, Path(WORKDIR.value), **chosen)

@@ -16,8 +16,7 @@ _RUN = flags.DEFINE_string("run", None, "Run directory: <workdir>/<task>/<agent>
 _MAX_MB = flags.DEFINE_float("max_mb", 12.0, "Most candidates' and models' text in the report, in MB.", lower_bound=0.1)
 
 
-def main(argv):
-    del argv
+def main(_):
     from aira_jax.reports.run import derived
     from aira_jax.search.log.events import DamagedLog
 

@@ -24,8 +24,7 @@ _COMPARE = flags.DEFINE_list("compare", [], "Two agents to compare, beside every
 _JSON = flags.DEFINE_bool("json", False, "The last line is one JSON object.")
 
 
-def main(argv):
-    del argv
+def main(_):
     words.tell(
         _RUNS.value,
         _OUT.value,

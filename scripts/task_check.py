@@ -27,8 +27,7 @@ _DATA_ROOT = flags.DEFINE_string("data_root", None, "Where raw/ holds what the f
 _TRAIN = flags.DEFINE_bool("train", True, "Train and score the starter in the smoke profile.")
 
 
-def main(argv):
-    del argv
+def main(_):
     failed = 0
     data_root = None if _DATA_ROOT.value is None else Path(_DATA_ROOT.value)
     rules = None if _STRICT.value is None else schema.Rules.OWN if _STRICT.value else schema.Rules.FORMAT

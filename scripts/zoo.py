@@ -19,8 +19,7 @@ _CHECK = flags.DEFINE_bool("check", False, "Print where the paper contradicts it
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON array.")
 
 
-def main(argv):
-    del argv
+def main(_):
     if _CHECK.value:
         zoo.check()
         return

@@ -1,9 +1,9 @@
-"""ListOps: the grammar, its token ids, the value of an expression, its text form, and the reference generator.
+"""ListOps: the grammar, its token ids, the value of an expression, and its text form.
 
 Nested lists of digits under MIN, MAX, MED (integer part of the median) and SM (sum modulo 10); the class is the value,
 0 to 9. Sources: Nangia & Bowman 2018 (arXiv 1804.06028); Tay et al. 2020 (arXiv 2011.04006). Here every sample is a
-pure function of (seed, split, index), so any part of a data set can be made alone, in any order. The generator used
-for data sets is the vectorised one in `listops_trees`; `reference_sample` below defines what it must give.
+pure function of (seed, split, index), so any part of a data set can be made alone, in any order. The generator
+is the vectorised one in `listops_trees`; `tests/lra/listops_reference.py` defines what it must give.
 """
 
 import dataclasses
@@ -11,8 +11,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-
-from lra.data import philox
 
 GENERATOR = "listops-1"
 OPERATORS = ("MIN", "MAX", "MED", "SM")
@@ -145,34 +143,6 @@ def parenthesised(ids: Sequence[int]) -> str:
         else:
             return node
     raise ValueError("the expression is not complete")
-
-
-def reference_sample(seed: int, split: philox.Tag, index: int, params: Params = OFFICIAL) -> tuple[list[int], int]:
-    """Sample `index` of a split, written as plainly as possible: (token ids, trees drawn). Slow."""
-    words, position = philox.Words(seed, split), 0
-    buffer: list[int] = []
-
-    def word() -> int:
-        nonlocal position
-        if position == len(buffer):
-            buffer.extend(words.block(index, 4096, start=position).tolist())
-        position += 1
-        return buffer[position - 1]
-
-    def below(n: int) -> int:
-        return ((word() >> 32) * n) >> 32
-
-    def tree(depth: int) -> list[int]:
-        if depth == params.max_depth or (word() >> 11) * 2.0**-53 > DIGIT_ABOVE:
-            return [1 + below(10)]
-        children, operator = 2 + below(params.max_args - 1), below(4)
-        return [FIRST_OPERATOR + operator, *(t for _ in range(children) for t in tree(depth + 1)), CLOSE]
-
-    for drawn in range(1, MAX_TREES + 1):
-        ids = tree(1)
-        if params.min_length < len(ids) < params.max_length:
-            return ids, drawn
-    raise params.nothing_accepted()
 
 
 def lines(tokens: np.ndarray, lengths: np.ndarray, labels: np.ndarray) -> bytes:

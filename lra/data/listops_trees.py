@@ -1,4 +1,4 @@
-"""ListOps trees for many samples at once: the vectorised form of `listops.reference_sample`.
+"""ListOps trees for many samples at once: the vectorised form of `tests/lra/listops_reference.py`.
 
 Each sample has its own stream of random words, and each word's meaning depends on all words before it. So many
 samples ("lanes") are read side by side, one list opened or closed per lane and step. Two facts make a step cheap: a

@@ -12,6 +12,7 @@ from lra.designs import PUBLISHED_SIZES
 from lra.designs.mega import model as mega
 from lra.designs.s5 import model as s5
 from lra.encoders import mamba2, transformer
+from lra.settings import task_info
 
 
 class LruEncoder(s5.CustomEncoder):
@@ -60,11 +61,6 @@ DUAL: dict[str, type[nn.Module]] = {
     "mega_chunk": MegaChunkDualEncoder,
     "mamba2": dual_encoder.Mamba2DualEncoder,
 }
-TASKS = {
-    "listops": {"vocab_size": 17, "num_classes": 10},
-    "text": {"vocab_size": 257, "num_classes": 2},
-    "retrieval": {"vocab_size": 257, "num_classes": 2},
-}
 
 
 def published(name: str, task: str) -> nn.Module:
@@ -75,8 +71,9 @@ def published(name: str, task: str) -> nn.Module:
     if (name, task) not in PUBLISHED_SIZES:
         known = ", ".join(f"{a} {b}" for a, b in PUBLISHED_SIZES)
         raise ValueError(f"no published sizes of encoder {name!r} for task {task!r}; known: {known}")
-    kind = dual(name) if task == "retrieval" else single(name)
-    return kind(**TASKS[task], **PUBLISHED_SIZES[name, task])
+    info = task_info(task)
+    kind = dual(name) if info.pair else single(name)
+    return kind(vocab_size=info.vocab, num_classes=info.classes, **PUBLISHED_SIZES[name, task])
 
 
 def single(name: str) -> type[nn.Module]:
