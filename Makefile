@@ -4,6 +4,7 @@
 # make test-all   both
 # make lint       style, and the floors of the house: imports run down
 # make lock       resolve pyproject.toml anew into requirements.lock
+unexport PYTHONDONTWRITEBYTECODE  # where it is set, every process compiles jax anew: 3 s for each of some hundred
 PYTHON ?= python3
 PY := .venv/bin/python
 UV := .venv/bin/uv
