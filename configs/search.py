@@ -15,8 +15,12 @@ mix, options2, options3, aggregate
               beyond the paper, 6 steps of evolution at the smallest fidelity: one pattern for MAD, BabiStories and DCLM
               at once; layers with hyper-parameters and norms of their own; from a ledger of searches (AIRA_JAX_LEDGER,
               else a built-in one) to one base pattern and how to scale it.
-paper_greedy  the published protocol on MAD: the candidate's own word is the fitness, memory without a bound, whole
-              files only, one worker, test scores inline.
+mcts, evolution
+              like smoke, with 12 steps of another policy. Islands: policy.evolution.num_islands=3 and
+              policy.evolution.migration_every=4.
+paper_greedy, paper_mcts, paper_evolution
+              the published protocols on MAD: the candidate's own word is the fitness, memory without a bound, whole
+              files only, one worker, test scores inline; failures count nothing (MCTS), generations have a barrier.
 
 lra_listops_smoke  2 CPU cores, no key, under 12 minutes: 8 encoders of small list operations, trained and scored.
 lra_text, lra_listops, lra_retrieval, lra_<one of them>_configurable, lra_recall, lra_needle
@@ -43,6 +47,15 @@ OPTIONS2 = "NeuralArchitectureSearchMAD2PrimitivesOptionsAccuracy"
 OPTIONS3 = "NeuralArchitectureSearchMAD3PrimitivesMbOptionsAccuracy"
 
 PAPER = {"profile": "paper", "test.when": "after_all"}
+PUBLISHED = {
+    "profile": "paper",
+    "fitness": "self_reported",
+    "dedupe": "rerun",
+    "memory.max_chars": 0,
+    "prompt.allow_edits": False,
+    "test.when": "inline",
+    "llm.temperature": 0.6,
+}
 BEYOND = {"llm.backend": "control.evolution", "budget.steps": 6, "test.when": "submitted", "test.repeat_winner": 0}
 LRA = {
     "text": "LRAText",
@@ -74,15 +87,11 @@ VARIANTS = {
     "mix": BEYOND | {"task": MIX},
     "options2": BEYOND | {"task": OPTIONS2},
     "options3": BEYOND | {"task": OPTIONS3},
-    "paper_greedy": {
-        "profile": "paper",
-        "fitness": "self_reported",
-        "dedupe": "rerun",
-        "memory.max_chars": 0,
-        "prompt.allow_edits": False,
-        "test.when": "inline",
-        "llm.temperature": 0.6,
-    },
+    "mcts": BEYOND | {"policy.name": "mcts", "budget.steps": 12},
+    "evolution": BEYOND | {"policy.name": "evolution", "budget.steps": 12},
+    "paper_greedy": PUBLISHED,
+    "paper_mcts": PUBLISHED | {"policy.name": "mcts", "policy.mcts.count_failures": False},
+    "paper_evolution": PUBLISHED | {"policy.name": "evolution", "policy.evolution.barrier": True},
     **{
         f"lra_{name}": {"task": f"LongContextReasoning{data}Accuracy", "profile": "paper", "test.when": "after"}
         for name, data in LRA.items()

@@ -263,6 +263,16 @@ _AT_LEAST = {
     "memory.max_chars": 0,
     "policy.greedy.num_drafts": 1,
     "policy.greedy.max_debug_depth": 0,
+    "policy.mcts.num_children": 1,
+    "policy.mcts.uct_c": 0,
+    "policy.mcts.max_debug_depth": 0,
+    "policy.evolution.num_islands": 1,
+    "policy.evolution.max_island_size": 1,
+    "policy.evolution.individuals_per_generation": 1,
+    "policy.evolution.num_generations": 1,
+    "policy.evolution.max_debug_depth": 0,
+    "policy.evolution.max_debug_s": 0,
+    "policy.evolution.migration_every": 0,
     "budget.wall_s": 0,
     "budget.device_s": 0,
     "budget.steps": 0,
@@ -277,8 +287,17 @@ def _check(settings: Settings) -> None:
     for key, least in _AT_LEAST.items():
         if values[key] is not None and not values[key] >= least:
             raise ValueError(f"config.{key}={values[key]} must be at least {least}")
-    if not 0 <= settings.policy.greedy.debug_prob <= 1:
-        raise ValueError(f"config.policy.greedy.debug_prob={settings.policy.greedy.debug_prob} must lie in [0, 1]")
+    for key in ("policy.greedy.debug_prob", "policy.evolution.crossover_prob"):
+        if not 0 <= values[key] <= 1:
+            raise ValueError(f"config.{key}={values[key]} must lie in [0, 1]")
+    evolution = settings.policy.evolution
+    if not (evolution.t0 > 0 and evolution.t1 > 0):
+        raise ValueError(f"config.policy.evolution.t0={evolution.t0} and t1={evolution.t1} must be positive")
+    if evolution.num_islands > evolution.individuals_per_generation:
+        raise ValueError(
+            f"config.policy.evolution.num_islands={evolution.num_islands} would leave islands without a draft: the "
+            f"first generation has individuals_per_generation={evolution.individuals_per_generation}"
+        )
     if not settings.task:
         raise ValueError("config.task is empty: name a task or the path of a task folder")
     if "/" in settings.agent or settings.agent.startswith("."):

@@ -57,6 +57,19 @@ def test_the_outcome_does_not_depend_on_timing(lab, tmp_path):
         assert ids == sorted(ids)
 
 
+@pytest.mark.parametrize("policy", ["mcts", "evolution"])
+def test_a_tree_that_is_grown_in_pieces_and_out_of_order_is_the_same(lab, tmp_path, policy):
+    three = {"policy__name": policy, "policy__evolution__num_islands": 3, "workers__n": 3, "workers__eval": 3}
+    three |= {"workers__slots_per_device": 3, "policy__evolution__migration_every": 2}
+    whole = tree(search(tmp_path, "a", budget__steps=24, **three).folder)
+    lab.before = random_sleeps(0.02, 3)
+    for steps in (4, 9, 24):
+        pieces = search(tmp_path, "b", budget__steps=steps, **three)
+    assert tree(pieces.folder).fingerprint() == whole.fingerprint()
+    assert {node.operator for node in whole.nodes} >= {"draft", "improve"}
+    assert policy != "evolution" or any(node.operator == "crossover" for node in whole.nodes)
+
+
 def test_workers_see_the_nodes_that_fifo_allows(lab, tmp_path):
     lab.before = random_sleeps(0.02, 5)
     done = search(tmp_path, budget__steps=12, workers__n=3, workers__slots_per_device=3)

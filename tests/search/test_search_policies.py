@@ -1,15 +1,15 @@
 """Policies against the published trace, and as pure functions."""
 
 import pytest
+from growing import BUGGY, act, begin, commit, trace
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aira_jax.core.operators import Operator
 from aira_jax.core.rng import Stream, generator
-from aira_jax.search.log.tree import Action, NodeStatus, Tree
-from aira_jax.search.policies import GreedyConfig, PolicyConfig, select
+from aira_jax.search.log.tree import Action, NodeStatus
+from aira_jax.search.policies import EvolutionConfig, GreedyConfig, MCTSConfig, PolicyConfig, select
 
-BUGGY = None
 SCRIPT = (0.40, BUGGY, 0.55, BUGGY, 0.50, BUGGY, 0.30, BUGGY, BUGGY, 0.45, 0.60, BUGGY, 0.58, 0.60, 0.61)
 
 
@@ -20,33 +20,8 @@ def test_random_draws_are_the_published_ones():
     assert generator(1, Stream.POLICY, 0).random() == pytest.approx(0.881549137337, abs=1e-12)
 
 
-def begin(lower_is_better: bool = False) -> Tree:
-    return Tree().apply(
-        {"kind": "run_start", "mono": 0.0, "lower_is_better": lower_is_better, "config": {"budget": {}}}
-    )
-
-
-def act(tree: Tree, action: Action) -> Tree:
-    members = {"node": len(tree.nodes), "operator": str(action.operator), "parents": list(action.parents)}
-    return tree.apply({"kind": "action", "mono": 0.0, "meta": {}, **members})
-
-
-def commit(tree: Tree, node: int, fitness: float | None, status: NodeStatus | None = None) -> Tree:
-    status = status or (NodeStatus.BUGGY if fitness is None else NodeStatus.GOOD)
-    return tree.apply({"kind": "node", "mono": 0.0, "node": node, "status": str(status), "fitness": fitness})
-
-
 def policy(name: str = "greedy", **greedy) -> PolicyConfig:
     return PolicyConfig(name, GreedyConfig(**greedy))
-
-
-def trace(script, seed: int, config: PolicyConfig) -> tuple[list[str], Tree]:
-    tree, actions = begin(), []
-    for k, fitness in enumerate(script):
-        action = select(tree, generator(seed, Stream.POLICY, k), config)
-        actions.append(" ".join([action.operator, *map(str, action.parents)]))
-        tree = commit(act(tree, action), k, fitness)
-    return actions, tree
 
 
 @pytest.mark.parametrize(
@@ -54,7 +29,7 @@ def trace(script, seed: int, config: PolicyConfig) -> tuple[list[str], Tree]:
     [(0, ["debug 1", "debug 5", "debug 3", "debug 7"]), (1, ["debug 3", "debug 5", "debug 1", "debug 7"])],
 )
 def test_greedy_follows_the_published_trace(seed, repairs):
-    actions, tree = trace(SCRIPT, seed, policy(max_debug_depth=2))
+    actions, tree = trace(SCRIPT, policy(max_debug_depth=2), seed=seed)
     improves = ["improve 2", "improve 2", "improve 10", "debug 11", "improve 10", "improve 10"]
     assert actions == ["draft"] * 5 + repairs + improves
     assert tree.best.id == 14
@@ -62,7 +37,7 @@ def test_greedy_follows_the_published_trace(seed, repairs):
 
 
 def test_a_tie_keeps_the_earlier_node():
-    _, tree = trace([0.4, 0.6, 0.6], 0, policy(num_drafts=3))
+    _, tree = trace([0.4, 0.6, 0.6], policy(num_drafts=3))
     assert tree.best.id == 1
 
 
@@ -82,7 +57,7 @@ def test_one_shot_drafts_once():
 
 
 def test_every_buggy_draft_is_repaired_twenty_times_before_a_sixth_draft():
-    actions, tree = trace([BUGGY] * 106, 0, policy())
+    actions, tree = trace([BUGGY] * 106, policy())
     assert [action.split()[0] for action in actions] == ["draft"] * 5 + ["debug"] * 100 + ["draft"]
     assert max(node.debug_depth for node in tree.nodes) == 20
 
@@ -108,13 +83,29 @@ def test_pending_nodes_are_drafts_and_hide_their_parents():
 outcomes = st.lists(st.none() | st.sampled_from([0.1, 0.2, 0.2, 0.9]), min_size=1, max_size=25)
 
 
-@given(outcomes, st.integers(0, 5), st.permutations(range(6)))
-def test_policies_are_pure_and_blind_to_test_scores(script, seed, order):
-    config = policy(num_drafts=3, max_debug_depth=2, debug_prob=0.5)
-    _, tree = trace(script, seed, config)
+CONFIGS = st.sampled_from(
+    [
+        policy(num_drafts=3, max_debug_depth=2, debug_prob=0.5),
+        PolicyConfig("mcts", mcts=MCTSConfig(num_children=3, max_debug_depth=2)),
+        PolicyConfig(
+            "evolution", evolution=EvolutionConfig(2, 4, 3, crossover_from=1, migration_every=2, max_debug_depth=2)
+        ),
+    ]
+)
+
+
+@given(CONFIGS, outcomes, st.integers(0, 5), st.permutations(range(6)))
+def test_policies_are_pure_and_blind_to_test_scores(config, script, seed, order):
+    _, tree = trace(script, config, seed=seed)
     k, before = len(script), tree.fingerprint()
     first = select(tree, generator(seed, Stream.POLICY, k), config)
     for i in order:
         tree = tree.apply({"kind": "test_result", "mono": 0.0, "node": i, "seed": 0, "value": float(i)})
     assert select(tree, generator(seed, Stream.POLICY, k), config) == first
     assert tree.fingerprint() == before
+
+
+@given(CONFIGS, outcomes, st.integers(0, 5))
+def test_a_policy_takes_the_same_way_when_less_is_better(config, script, seed):
+    turned = [None if value is None else -value for value in script]
+    assert trace(script, config, seed=seed)[0] == trace(turned, config, seed=seed, lower_is_better=True)[0]

@@ -293,9 +293,7 @@ def check_same(
             f"the file of config.policy.name={name} has changed since this run began, so its decisions could not be "
             "repeated; restore it or choose another --workdir"
         )
-    old = last_config(records)
-    old.get("llm", {}).setdefault("initial", 8)  # what a log without the key did
-    changes = differences(old, config)
+    changes = differences(_complete(last_config(records)), config)
     fixed = {key: values for key, values in changes.items() if not is_changeable(key)}
     if tree.run.get("task") == task.name:  # the same task, in another place
         fixed.pop("task", None)
@@ -307,6 +305,21 @@ def check_same(
             + "\nuse the old values, or another --workdir, --config.agent or --config.seed for a new run"
         )
     return changes
+
+
+def _complete(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A logged config with the keys that came later: what a log without them did is today's default."""
+    complete = copy.deepcopy(plain(Settings()))
+    _lay(complete, config)
+    return complete
+
+
+def _lay(under: dict[str, Any], over: Mapping[str, Any]) -> None:
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(under.get(key), dict):
+            _lay(under[key], value)
+        else:
+            under[key] = value
 
 
 def last_config(records: Sequence[Record]) -> dict[str, Any]:

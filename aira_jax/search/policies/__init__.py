@@ -25,12 +25,15 @@ from aira_jax.core import choices
 from aira_jax.core.operators import Operator
 from aira_jax.search.log.node import Action, Node
 from aira_jax.search.log.tree import Tree
-from aira_jax.search.policies.greedy import Draws, GreedyConfig, greedy
+from aira_jax.search.policies.draws import Draws
+from aira_jax.search.policies.evolution import EvolutionConfig, evolution
+from aira_jax.search.policies.greedy import GreedyConfig, greedy
+from aira_jax.search.policies.mcts import MCTSConfig, mcts
 from aira_jax.search.policies.one_shot import one_shot
 
 __all__ = [
-    "POLICIES", "Action", "Draws", "GreedyConfig", "Node", "Operator", "PolicyConfig", "Tree", "digest", "find",
-    "greedy", "one_shot", "select",
+    "POLICIES", "Action", "Draws", "EvolutionConfig", "GreedyConfig", "MCTSConfig", "Node", "Operator", "PolicyConfig",
+    "Tree", "digest", "evolution", "find", "greedy", "mcts", "one_shot", "select",
 ]  # fmt: skip
 
 
@@ -40,11 +43,15 @@ class PolicyConfig:
 
     name: str = "greedy"
     greedy: GreedyConfig = GreedyConfig()
+    mcts: MCTSConfig = MCTSConfig()
+    evolution: EvolutionConfig = EvolutionConfig()
 
 
 POLICIES: dict[str, Callable[[Tree, Draws, PolicyConfig], Action]] = {
     "one_shot": lambda tree, rng, config: one_shot(tree),
     "greedy": lambda tree, rng, config: greedy(tree, rng, config.greedy),
+    "mcts": lambda tree, rng, config: mcts(tree, config.mcts),
+    "evolution": lambda tree, rng, config: evolution(tree, rng, config.evolution),
 }
 
 

@@ -1,17 +1,10 @@
 """Drafts, then repairs, then improvements of the best: AIRA-dojo's greedy search."""
 
 import dataclasses
-from typing import Protocol
 
 from aira_jax.search.log.tree import Action, Tree
-
-
-class Draws(Protocol):
-    """What a policy may draw from (a numpy Generator has both)."""
-
-    def random(self) -> float: ...
-
-    def integers(self, high: int) -> int: ...
+from aira_jax.search.policies.draws import Draws
+from aira_jax.search.policies.repairs import broken
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,9 +21,9 @@ def greedy(tree: Tree, rng: Draws, config: GreedyConfig) -> Action:
     u = rng.random()
     if len(tree.drafts) < config.num_drafts:
         return Action.draft()
-    broken = [node for node in tree.leaves if node.is_buggy and node.debug_depth < config.max_debug_depth]
-    if broken and u < config.debug_prob:
-        return Action.debug(broken[rng.integers(len(broken))])
+    ill = broken(tree, config.max_debug_depth)
+    if ill and u < config.debug_prob:
+        return Action.debug(ill[rng.integers(len(ill))])
     if tree.best is None:
         return Action.draft()
     return Action.improve(tree.best)
