@@ -6,6 +6,7 @@
 s5        CPU seconds of a training step, 188 k parameters, 16 x 2000 tokens (target: at most 1.0 x the peer's own)
 pipeline  share of a step that making its batch takes (target: under 5 %)
 designs   updates and tokens per second of each design at its smoke profile
+programs  a step by exported programs, which evaluations train, over one of the model itself (target: at most 1.03 x)
 smoke     a whole smoke evaluation (target: under 90 s on 2 cores)
 
 With --json the last line is one JSON object of all rows, with the environment they were measured in.
@@ -18,7 +19,7 @@ from absl import flags
 
 from aira_jax.core import choices, cli, machine
 
-PARTS = flags.DEFINE_list("parts", ["s5", "pipeline", "designs", "smoke"], "Which measurements.")
+PARTS = flags.DEFINE_list("parts", ["s5", "pipeline", "designs", "programs", "smoke"], "Which measurements.")
 ROUNDS = flags.DEFINE_integer("rounds", 5, "Calls of each step; the median counts.", lower_bound=1)
 PEER = flags.DEFINE_string("peer", None, "Checkout of the S5 repository, timed in turn with ours.")
 JSON = flags.DEFINE_bool("json", False, "Print one JSON object as the last line.")

@@ -21,6 +21,8 @@ PEER_CPU_S = 1.64  # the peer's own train step at this shape, a shared core of t
 TARGET = 1.0
 PIPELINE_TARGET = 0.05
 SMOKE_TARGET_S = 90.0
+PROGRAMS_TARGET = 1.03
+_WAYS, _KINDS = ("direct", "programs"), ("cpu", "wall")
 
 Row = dict[str, Any]
 
@@ -97,6 +99,18 @@ def each_design(plan: Plan) -> list[Row]:
     return rows[::-1]
 
 
+def exported(plan: Plan) -> list[Row]:
+    """A step by exported programs, which evaluations train, over a step of the model's own code, in one run."""
+    chosen = settings.profile("listops", "smoke")
+    model = ("listops", chosen.model, chosen.settings, chosen.options)
+    pair = {way: subject(*model, exported=way == "programs") for way in _WAYS}
+    times = interleaved({way: made.step() for way, made in pair.items()}, 20 * plan.rounds)
+    found = {way: median(values) for way, values in times.items()}
+    ratios = {f"ratio_{kind}": getattr(found["programs"], kind) / getattr(found["direct"], kind) for kind in _KINDS}
+    step = {f"{way}_cpu_s": value.cpu for way, value in found.items()}
+    return [{"subject": f"{chosen.model}, smoke", **step, **ratios, "target": PROGRAMS_TARGET}]
+
+
 def smoke(plan: Plan) -> list[Row]:
     """A whole evaluation of a submission at the smoke profile: process start to report, 1500 updates."""
     del plan
@@ -119,5 +133,6 @@ PARTS: dict[str, Callable[[Plan], list[Row]]] = {
     "s5": s5,
     "pipeline": pipeline,
     "designs": each_design,
+    "programs": exported,
     "smoke": smoke,
 }

@@ -4,6 +4,7 @@ B batch, T length.
 """
 
 import dataclasses
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from lra import designs, model
+from lra import designs, model, network
 from lra.job import Job, Recipe
-from lra.network import Linen
 from lra.settings import TASKS, Settings
 from lra.steps import Programs, Steps
 
@@ -42,13 +42,20 @@ class Subject:
         return update
 
 
-def subject(task: str, name: str, settings: Settings, options: Mapping[str, Any] | None = None) -> Subject:
-    """A design or an encoder by name, compiled."""
+def subject(
+    task: str, name: str, settings: Settings, options: Mapping[str, Any] | None = None, *, exported: bool = False
+) -> Subject:
+    """A design or an encoder by name, compiled; `exported`: from its programs on disk, as an evaluation trains it."""
     job = Job(task, Path(), name, settings, "paper", Path(), dict(options or {}), Recipe())
     kind = model.load(designs.path(name), task) if job.path else model.named(name, task)
     net = model.build(kind, task, settings, job.options)
     probe = model.probe(net, task, settings)
-    programs = Steps(job, Linen(net, task, settings.max_length), tuple(jax.local_devices()[:1])).compile()
+    trained: network.Network = network.Linen(net, task, settings.max_length)
+    if exported:
+        with tempfile.TemporaryDirectory() as folder:
+            network.export(net, task, settings, Path(folder))
+            trained = network.load(Path(folder), task, settings)
+    programs = Steps(job, trained, tuple(jax.local_devices()[:1])).compile()
     return Subject(programs, tokens(task, settings), probe.params)
 
 
