@@ -2,7 +2,7 @@
 
 python scripts/bench_proxy.py --update                        every engine at three shapes; the winners become `auto`
 python scripts/bench_proxy.py --peer                          12 epochs of recall at paper shapes against mad-lab's band
-python scripts/bench_proxy.py --correlate=16 --low=demo --high=cpu-s --eval_seeds=0,1
+python scripts/bench_proxy.py --correlate=24 --low=demo --high=cpu-s --eval_seeds=0,1
 """
 
 from absl import flags

@@ -12,6 +12,7 @@ import logging
 from absl import flags
 
 from aira_jax.core import cli
+from aira_jax.core.files import finite
 from aira_jax.patterns import options as layer_options
 from aira_jax.proxies import fidelity, single
 from aira_jax.proxies.corpora.readers import SEPARATOR
@@ -25,6 +26,8 @@ _SEED = flags.DEFINE_integer("seed", 12345, "Seed of the rows, for text: of the 
 _EVAL_SEED = flags.DEFINE_integer("eval_seed", 0, "Seed of the model's init and of shuffling.")
 _SPLIT = flags.DEFINE_enum("split", "test", ["test", "validation"], "Score the test rows, or 30 % of the train rows.")
 _ENGINE = flags.DEFINE_string("engine", "auto", "Layer program; auto takes the fastest one measured.")
+_SIGNAL = flags.DEFINE_enum("signal", None, [*fidelity.Signal], 'What "signal" holds; default: the profile\'s.')
+_JSON = flags.DEFINE_bool("json", True, "Print the whole result as JSON; --nojson: score and signal in one line.")
 _CACHE = flags.DEFINE_string("cache_dir", None, "Results and programs; default: $AIRA_JAX_CACHE or ~/.cache/aira_jax.")
 _REUSE = flags.DEFINE_bool(
     "reuse_scores", None, "Take results of earlier sources and mark them; default: $AIRA_JAX_REUSE_SCORES."
@@ -56,7 +59,12 @@ def main(_):
         cache_dir=_CACHE.value,
         reuse_scores=_REUSE.value,
     )
-    print(json.dumps(result.to_json(), sort_keys=True))
+    kind = fidelity.Signal(_SIGNAL.value or single.signal(_PROXY.value, _PROFILE.value))
+    signal = result.signal(kind)
+    if not _JSON.value:
+        print(f"{result.pattern}: score {result.score:.4f}, loss {result.loss:.4f}, signal ({kind}) {signal:.4f}")
+        return
+    print(json.dumps(result.to_json() | {"signal": finite(signal), "signal_kind": kind}, sort_keys=True))
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ from aira_jax.patterns import Pattern
 from aira_jax.proxies import correlation, engine_table, evaluator, fidelity, mad
 from aira_jax.proxies.compile_cache import Compiler
 from aira_jax.proxies.engines import Engine
-from aira_jax.proxies.fidelity import Preset
+from aira_jax.proxies.fidelity import Preset, Signal
 from aira_jax.proxies.proxy_model import Setup
-from aira_jax.proxies.result import ProxyResult
+from aira_jax.proxies.result import ProxyResult, Split
 from aira_jax.proxies.train import Lane, Trainer
 from kernels_pallas.bench import provenance
 from kernels_pallas.common.timing import timed
@@ -115,28 +115,42 @@ def peer(cache_dir: Path | None = None) -> ProxyResult:
 
 
 def correlate(n: int, low: Preset, high: Preset, seeds: Sequence[int], cache_dir: Path | None) -> Iterator[str]:
-    """Markdown lines: a table of `n` patterns scored at both presets, then how well `low` ranks them as `high` does."""
-    yield f"| pattern | {high.name} | " + " | ".join(f"{low.name}, seed {seed}" for seed in seeds) + " |"
-    yield "|---" * (2 + len(seeds)) + "|"
-    table = []
+    """Markdown lines: `n` patterns at both presets, then for every signal of `low`, and for the number of attention
+    layers alone, how well it ranks them as the metric of `high` does.
+
+    Both are scored as a search scores, on validation rows; `high` with an evaluator seed that `low` does not use.
+    """
+    options = {"split": Split.VALIDATION, "cache_dir": cache_dir}
+    columns = [f"{kind}, seed {seed}" for kind in Signal for seed in seeds]
+    yield f"| pattern | {high.name} | {low.name}: " + " | ".join(columns) + " |"
+    yield "|---" * (2 + len(columns)) + "|"
+    dear, counts, cheap, seconds = [], [], [], []
     for pattern in correlation.sample(n):
-        dear = evaluator.evaluate(pattern, preset=high, cache_dir=cache_dir)
-        cheap = [evaluator.evaluate(pattern, preset=low, eval_seed=seed, cache_dir=cache_dir) for seed in seeds]
-        table.append([dear.score, *(result.score for result in cheap)])
-        yield f"| {pattern.pretty()} | " + " | ".join(f"{score:.4f}" for score in table[-1]) + " |"
-    scores = np.asarray(table)
-    for name, column in [(f"seed {seed}", scores[:, 1 + i]) for i, seed in enumerate(seeds)] + [
-        (f"mean of {len(seeds)} seeds", scores[:, 1:].mean(axis=1))
-    ] * (len(seeds) > 1):
-        rho = correlation.with_interval(correlation.spearman, column, scores[:, 0])
-        tau = correlation.with_interval(correlation.kendall, column, scores[:, 0])
-        top = correlation.top_overlap(column, scores[:, 0], max(n // 4, 1))
-        yield f"\n{low.name} ({name}) against {high.name}, {n} patterns: Spearman {rho}, Kendall tau-b {tau}, "
-        yield f"best {max(n // 4, 1)} in common {top:.0%}."
-    if len(seeds) > 1:
-        within = scores[:, 1:].std(axis=1, ddof=1)
-        yield f"\nStandard deviation at {low.name}: between patterns {scores[:, 1:].mean(axis=1).std(ddof=1):.4f}, "
-        yield f"between seeds of one pattern {np.sqrt((within**2).mean()):.4f}."
+        results = evaluator.evaluate_seeds(pattern, preset=low, eval_seeds=seeds, **options)
+        cheap.append([[result.signal(kind) for result in results] for kind in Signal])
+        seconds += [result.train_s for result in results if not result.cached]
+        dear.append(evaluator.evaluate(pattern, preset=high, eval_seed=max(seeds) + 1, **options).score)
+        counts.append(pattern.counts()["A"])
+        figures = " | ".join(f"{value:.4f}" for row in cheap[-1] for value in row)
+        yield f"| {pattern.pretty()} | {dear[-1]:.4f} | {figures} |"
+    yield f"\n{n} patterns against {high.name}, 95 % intervals over patterns"
+    if seconds:
+        yield f"{low.name}: {np.mean(seconds):.1f} s of training a pattern and seed"
+    yield "| signal | variance ratio | Spearman | given the counts |\n|---|---|---|---|"
+    for kind, scores_PS in zip(Signal, np.asarray(cheap).swapaxes(0, 1), strict=True):
+        better_PS = scores_PS if kind is Signal.METRIC else -scores_PS
+        yield "| " + " | ".join([kind, *_ranking(better_PS, dear, counts)]) + " |"
+    rho = correlation.with_interval(correlation.spearman, counts, dear)
+    yield f"| counts only: more A | | {rho} | |"
+
+
+def _ranking(better_PS: np.ndarray, dear: Sequence[float], counts: Sequence[int]) -> Iterator[str]:
+    """Variance ratio, Spearman's rho of the mean over seeds, and what of it the counts leave."""
+    many = better_PS.shape[1] > 1
+    yield str(correlation.with_interval(correlation.variance_ratio, better_PS)) if many else "one seed"
+    mean_P = better_PS.mean(axis=1)
+    yield str(correlation.with_interval(correlation.spearman, mean_P, dear))
+    yield str(correlation.with_interval(correlation.partial, mean_P, dear, counts))
 
 
 def _parameters(trainer: Trainer) -> int:

@@ -26,13 +26,11 @@ class Statistic:
 
 
 def sample(n: int, layers: int = 16, seed: int = 0) -> list[Pattern]:
-    """`n` distinct patterns of attention and MLP layers; 2 to layers - 2 are attention, all counts alike likely."""
+    """`n` distinct patterns of attention and MLP layers, drawn as the searches without a language model draw them."""
     g = np.random.default_rng(seed)
     found: dict[Pattern, None] = {}
     while len(found) < n:
-        tokens = ["A"] * int(g.integers(2, layers - 1))
-        tokens += ["M"] * (layers - len(tokens))
-        found.setdefault(Pattern(tuple(g.permutation(tokens).tolist())))
+        found.setdefault(Pattern(tuple("AM"[int(g.integers(2))] for _ in range(layers))))
     return list(found)
 
 
@@ -55,17 +53,37 @@ def _unless_constant(statistic: Callable, a: Sequence[float], b: Sequence[float]
     return math.nan if np.ptp(a) == 0 or np.ptp(b) == 0 else float(statistic(a, b).statistic)
 
 
-def with_interval(
-    statistic: Callable[[Sequence[float], Sequence[float]], float], a: Sequence[float], b: Sequence[float]
-) -> Statistic:
-    """`statistic` of paired values, resampled over the pairs. Raises ValueError for fewer than eight pairs."""
-    a, b = np.asarray(a), np.asarray(b)
-    if len(a) < MIN_PATTERNS:
-        raise ValueError(f"{len(a)} patterns are too few to tell: use at least {MIN_PATTERNS}")
-    g = np.random.default_rng(0)
-    draws = [statistic(a[rows], b[rows]) for rows in g.integers(0, len(a), (_RESAMPLES, len(a)))]
+def partial(a: Sequence[float], b: Sequence[float], given: Sequence[float]) -> float:
+    """Spearman's rho of `a` and `b` that is left when both follow `given`; NaN if one of the three is constant or they
+    leave nothing."""
+    ab, ag, bg = spearman(a, b), spearman(a, given), spearman(b, given)
+    left = (1 - ag**2) * (1 - bg**2)
+    return (ab - ag * bg) / math.sqrt(left) if left > 1e-12 else math.nan
+
+
+def variance_ratio(scores_PS: np.ndarray) -> float:
+    """The variance between patterns over the variance between seeds of one, from [patterns, seeds >= 2].
+
+    The former is that of the patterns' means without what the seeds add to it, so it is 0 or a little below where seeds
+    explain everything. NaN if all seeds agree.
+    """
+    within = scores_PS.var(axis=1, ddof=1).mean()
+    between = scores_PS.mean(axis=1).var(ddof=1) - within / scores_PS.shape[1]
+    return float(between / within) if within > 0 else math.nan
+
+
+def with_interval(statistic: Callable[..., float], *columns: Sequence[float]) -> Statistic:
+    """`statistic` of columns with one row per pattern, resampled over the rows. Raises ValueError for fewer than 8."""
+    arrays = [np.asarray(column) for column in columns]
+    n = len(arrays[0])
+    if n < MIN_PATTERNS:
+        raise ValueError(f"{n} patterns are too few to tell: use at least {MIN_PATTERNS}")
+    draws = [
+        statistic(*(array[rows] for array in arrays))
+        for rows in np.random.default_rng(0).integers(0, n, (_RESAMPLES, n))
+    ]
     low, high = np.nanquantile(draws, [0.025, 0.975])
-    return Statistic(statistic(a, b), float(low), float(high))
+    return Statistic(statistic(*arrays), float(low), float(high))
 
 
 def top_overlap(a: Sequence[float], b: Sequence[float], k: int) -> float:

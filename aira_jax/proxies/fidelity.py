@@ -36,6 +36,18 @@ class Select(enum.StrEnum):
     BEST_TEST = "best_test_madlab"
 
 
+class Signal(enum.StrEnum):
+    """What of a training tells patterns apart; the task's metric stays the score whatever the signal is.
+
+    METRIC: the accuracy, higher is better. LOSS: the cross-entropy of the held-out targets in nats, lower is better.
+    CURVE: the area under the training curve, that is the mean training loss of all epochs in nats, lower is better.
+    """
+
+    METRIC = "metric"
+    LOSS = "loss"
+    CURVE = "curve"
+
+
 class DType(enum.StrEnum):
     """Arithmetic of the matrix products; parameters, softmax, norms and the loss are always float32."""
 
@@ -49,7 +61,8 @@ class Preset:
 
     `seq_len` maps a task to its length in tokens (before the shift of recall tasks), `copied` is the number of tokens
     to copy in selective copying, `train` and `test` count rows. AdamW with a constant learning rate. `eval_every` 0
-    scores once, after the last epoch; `stop_at` ends a task's training when its accuracy reaches the value.
+    scores once, after the last epoch; `stop_at` ends a task's training when its accuracy reaches the value. `signal` is
+    what tells patterns apart best at this price (FIDELITIES.md); no score depends on it.
     """
 
     name: str
@@ -71,6 +84,7 @@ class Preset:
     eval_every: int = 0
     stop_at: float | None = None
     select: Select = Select.LAST
+    signal: Signal = Signal.METRIC
     proxy: ClassVar[str] = "mad"
     warmup: ClassVar[int] = 0
     final_lr: ClassVar[None] = None
@@ -107,7 +121,7 @@ class Preset:
         """Everything that can change a score, as plain JSON data: this is what the result cache keys on."""
         tasks = self.chosen(tasks)
         plain = {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
-        for unused in ("name", "seq_len", "copied"):
+        for unused in ("name", "seq_len", "copied", "signal"):
             del plain[unused]
         return plain | {"tasks": {task: self.fields(task) for task in sorted(tasks)}, "scored_batch": SCORED_BATCH}
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aira_jax.core.files import finite
+from aira_jax.proxies.fidelity import Signal
 
 
 class Split(enum.StrEnum):
@@ -98,6 +99,17 @@ class ProxyResult:
     @property
     def loss(self) -> float:
         return self._mean("loss")
+
+    def signal(self, kind: Signal) -> float:
+        """What `kind` names, over all tasks: the score, or a loss in nats (infinite where a training went wrong)."""
+        match kind:
+            case Signal.METRIC:
+                return self.score
+            case Signal.LOSS:
+                return self.loss
+        if self.status is not TaskStatus.OK:
+            return math.inf
+        return math.fsum(math.fsum(losses) / len(losses) for losses in self.curve.values()) / len(self.curve)
 
     @property
     def bits_per_byte(self) -> float | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from aira_jax import patterns
 from aira_jax.core import choices
-from aira_jax.proxies import corpora, evaluator, text, text_fidelity
+from aira_jax.proxies import corpora, evaluator, fidelity, text, text_fidelity
 from aira_jax.proxies.corpora.tokenizers import RANKS_VARIABLE
 from aira_jax.proxies.result import ProxyResult
 
@@ -46,6 +46,11 @@ def evaluate(
     if tasks:
         raise ValueError(f"--tasks={','.join(tasks)} chooses among the tasks of {MAD}: leave it out with {proxy}")
     return _on_text(pattern, proxy, preset, given, options)
+
+
+def signal(proxy: str, preset: str) -> fidelity.Signal:
+    """What tells patterns apart at a preset; the text proxies have their metric, which is a loss."""
+    return fidelity.get(preset).signal if proxy == MAD else fidelity.Signal.LOSS
 
 
 def _on_text(pattern, proxy: str, preset: str, reading: dict[str, Any], options: Mapping[str, Any]) -> ProxyResult:

@@ -38,4 +38,29 @@ def test_samples_are_distinct_and_repeatable():
     patterns = correlation.sample(20)
     assert len(set(patterns)) == 20
     assert patterns[:5] == correlation.sample(5)
-    assert all(len(p) == 16 and 2 <= p.counts()["A"] <= 14 for p in patterns)
+    assert all(len(p) == 16 for p in patterns)
+
+
+def test_samples_have_the_counts_of_uniform_draws():
+    counts = [p.counts()["A"] for p in correlation.sample(400)]
+    assert np.mean(counts) == pytest.approx(8, abs=0.4)
+    assert np.std(counts) == pytest.approx(2, abs=0.3)  # of 16 fair coins; all counts alike likely would give 4
+
+
+def test_what_repeats_the_counts_has_no_partial_correlation():
+    g = np.random.default_rng(0)
+    counts = g.integers(3, 13, 200).astype(float)
+    own = g.normal(size=200)
+    signal, reference = counts + g.normal(size=200), counts + g.normal(size=200)
+    assert correlation.spearman(signal, reference) > 0.8
+    assert abs(correlation.partial(signal, reference, counts)) < 0.2
+    assert correlation.partial(counts + own, counts + own + 0.1 * g.normal(size=200), counts) > 0.9
+    assert math.isnan(correlation.partial(counts, reference, counts))
+
+
+def test_the_variance_ratio_is_that_of_the_draws():
+    g = np.random.default_rng(0)
+    scores = 3 * g.normal(size=(4000, 1)) + g.normal(size=(4000, 2))
+    assert correlation.variance_ratio(scores) == pytest.approx(9, rel=0.1)
+    assert correlation.variance_ratio(g.normal(size=(4000, 2))) == pytest.approx(0, abs=0.1)
+    assert math.isnan(correlation.variance_ratio(np.ones((9, 2))))

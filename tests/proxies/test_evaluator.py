@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import signal
@@ -16,6 +17,7 @@ import pytest
 from aira_jax.models.language_model import LanguageModel
 from aira_jax.primitives.block import Small
 from aira_jax.proxies import evaluator, lanes, mad, single, sources
+from aira_jax.proxies.fidelity import Signal
 from aira_jax.proxies.result import ProxyResult, Split, TaskScore, TaskStatus
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -166,12 +168,13 @@ def run_script(directory, *flags):
 
 
 def test_the_script_prints_the_contract_on_its_last_line_and_a_hit_needs_no_jax(directory, tmp_path):
-    command = ["--pattern=2M", "--profile=smoke", "--tasks=compression", "--seed=7", "--engine=shared"]
+    command = ["--pattern=2M", "--profile=smoke", "--tasks=compression", "--seed=7", "--engine=shared", "--json"]
     cold = run_script(directory, *command)
     printed = json.loads(cold.stdout.splitlines()[-1])
     members = {"pattern", "profile", "seed", "tasks", "score", "train_s", "compile_s", "steps", "cached", "eval_seed"}
     assert members <= printed.keys()
     assert {"micro", "macro", "loss"} <= printed["tasks"]["compression"].keys()
+    assert (printed["signal"], printed["signal_kind"]) == (printed["score"], "metric")
     assert (printed["pattern"], printed["profile"], printed["seed"], printed["cached"]) == ("2M", "smoke", 7, False)
     (tmp_path / "jax.py").write_text("raise ImportError('jax was imported')")
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
@@ -179,6 +182,9 @@ def test_the_script_prints_the_contract_on_its_last_line_and_a_hit_needs_no_jax(
     hit = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     again = json.loads(hit.stdout.splitlines()[-1])
     assert (again["cached"], again["steps"], again["score"]) == (True, 0, printed["score"])
+    curve = json.loads(run_script(directory, *command, "--signal=curve").stdout.splitlines()[-1])
+    losses = printed["curve"]["compression"]
+    assert (curve["cached"], curve["signal"]) == (True, pytest.approx(sum(losses) / len(losses)))
 
 
 @pytest.mark.parametrize(
@@ -227,3 +233,20 @@ def test_two_processes_train_once_and_a_killed_one_leaves_nothing_behind(tmp_pat
     assert results[0]["score"] == results[1]["score"]
     assert len(list(tmp_path.rglob("*.json"))) == 1
     assert not list(tmp_path.rglob("*.claim"))
+
+
+def test_the_curve_signal_is_the_mean_training_loss_and_no_score_depends_on_the_signal(evaluate, tiny):
+    result = evaluate("A-M")
+    curves = [sum(losses) / len(losses) for losses in result.curve.values()]
+    assert result.signal(Signal.CURVE) == pytest.approx(sum(curves) / len(curves))
+    assert result.signal(Signal.METRIC) == result.score
+    assert result.signal(Signal.LOSS) == result.loss
+    other = dataclasses.replace(tiny, signal=Signal.CURVE)
+    assert other.resolved() == tiny.resolved()
+
+
+def test_a_training_that_diverged_has_the_worst_curve(evaluate):
+    good = evaluate("A-M")
+    task, *_ = good.tasks
+    bad = dataclasses.replace(good, tasks={**good.tasks, task: TaskScore.worst(TaskStatus.DIVERGED)})
+    assert bad.signal(Signal.CURVE) == math.inf
