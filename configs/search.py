@@ -31,7 +31,10 @@ lra_text, lra_listops, lra_retrieval, lra_<one of them>_configurable, lra_recall
 a model: mutate, bo (needs the extra `bo`), end_incremental, middle_incremental, exhaustive6 (all patterns of 6 layers).
 Those choose by themselves what to evaluate; `eval.width_scaling=true` trains n layers at width 8 n.
 Any other `key=value` sets that option, as `--config.key=value` does later. All options with their defaults and meaning:
-aira_jax/search/settings.py.
+aira_jax/search/settings.py; those of config.llm (and of config.llm.<operator>): aira_jax/llm/__init__.py. What a
+provider takes besides is given here, as in `:mad2,agent=local,llm.extra.seed=1`. One run has one seed; for several:
+
+    for seed in 0 1 2; do python scripts/search.py --workdir=runs --config.seed=$seed; done
 """
 
 from ml_collections import config_dict

@@ -70,6 +70,9 @@ def _unknown_key(argument: str, config: Mapping[str, Any]) -> str | None:
     group: Any = config
     for depth, key in enumerate(path):
         keys = list(group) if hasattr(group, "keys") else []
+        if key not in keys and depth > 1 and not getattr(group, "is_locked", True):
+            told = ".".join(path)
+            return f"config.{told}: keys of the provider's own go into the variant, --config=FILE:VARIANT,{told}=VALUE"
         if key not in keys:
             return choices.refusal(f"config.{'.'.join(path[: depth + 1])} is no option", key, keys)
         group = group[key]

@@ -47,7 +47,8 @@ def choose(name: str, preset: Preset, length: int, *, backend: str, device: str,
         setup = Setup(Engine(row["engine"]), _divisor(preset.batch, row["micro"]), AttentionImpl(row["attention"]))
         choice = Choice(setup, f"measured at d {row['d']}, batch {row['batch']} x {row['length']}")
     _log_once(
-        f"proxy engine {describe(choice.setup)} for d {preset.d}, batch {preset.batch} x {length} ({choice.reason})"
+        f"training layers of width {preset.d} on {preset.batch} x {length} tokens a step, "
+        f"{choice.setup.micro} rows at a time, with the layer program {choice.setup.engine!s} ({choice.reason})"
     )
     return choice
 

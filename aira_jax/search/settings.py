@@ -5,6 +5,7 @@
 
 import dataclasses
 import enum
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -287,6 +288,9 @@ def _check(settings: Settings) -> None:
     for key, least in _AT_LEAST.items():
         if values[key] is not None and not values[key] >= least:
             raise ValueError(f"config.{key}={values[key]} must be at least {least}")
+    for key, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"config.{key}={value} must be a finite number")
     for key in ("policy.greedy.debug_prob", "policy.evolution.crossover_prob"):
         if not 0 <= values[key] <= 1:
             raise ValueError(f"config.{key}={values[key]} must lie in [0, 1]")

@@ -174,6 +174,7 @@ def test_fewer_steps_stop_at_once(lab, tmp_path):
     [
         ("policy__greedy__num_drafts", 3, "config.policy.greedy.num_drafts: 5 in the log, 3 now"),
         ("profile", "paper", "config.profile: 'smoke' in the log, 'paper' now"),
+        ("dedupe", "rerun", "config.dedupe: 'reuse' in the log, 'rerun' now"),
     ],
 )
 def test_a_run_is_not_continued_with_another_config(lab, tmp_path, option, value, shown):

@@ -1,5 +1,6 @@
 """Settings and the config file: what may be written, and what is said when it may not."""
 
+import math
 import os
 from pathlib import Path
 
@@ -42,6 +43,14 @@ def test_a_bad_variant_says_what_is_valid(variant, message):
         config_flag.load(str(FILE), variant)
 
 
+def test_a_key_of_the_provider_s_own_goes_into_the_variant():
+    file = Path(__file__).parents[2] / "configs" / "search.py"
+    assert config_flag.load(str(file), "smoke,llm.extra.seed=1").llm.extra.seed == 1
+    told = config_flag.check(["--config.llm.extra.seed=1"], file)
+    assert "--config=FILE:VARIANT,llm.extra.seed=VALUE" in told
+    assert "did you mean" in config_flag.check(["--config.llm.modle=1"], file)
+
+
 def test_defaults_survive_the_way_through_a_config():
     assert Settings.of(to_config(Settings())) == Settings()
     assert Settings.of(session.plain(Settings())) == Settings()
@@ -53,6 +62,8 @@ def test_defaults_survive_the_way_through_a_config():
         ({"sed": 1}, r"config.sed is no option \(did you mean \"seed\"\?\)"),
         ({"budget": {"steps": 1.5}}, "config.budget.steps=1.5 must be of type int"),
         ({"budget": {"usd": -1.0}}, "config.budget.usd=-1.0 must be at least 0"),
+        ({"budget": {"wall_s": math.inf}}, "config.budget.wall_s=inf must be a finite number"),
+        ({"sandbox": {"fit_s": math.nan}}, "config.sandbox.fit_s=nan must be a finite number"),
         ({"workers": {"order": "lifo"}}, r"unknown config.workers.order 'lifo' .*valid: fifo, asap"),
         ({"policy": {"greedy": {"debug_prob": 2.0}}}, r"debug_prob=2.0 must lie in \[0, 1\]"),
         ({"agent": "a/b"}, "config.agent='a/b' names a folder"),

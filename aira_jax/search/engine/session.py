@@ -298,7 +298,8 @@ def check_same(
     if tree.run.get("task") == task.name:  # the same task, in another place
         fixed.pop("task", None)
     if fixed:
-        lines = [f"    config.{key}: {old!r} in the log, {new!r} now" for key, (old, new) in fixed.items()]
+        pairs = {key: [_written(value) for value in values] for key, values in fixed.items()}
+        lines = [f"    config.{key}: {old} in the log, {new} now" for key, (old, new) in pairs.items()]
         raise ValueError(
             "this run was begun with another config:\n"
             + "\n".join(lines)
@@ -320,6 +321,11 @@ def _lay(under: dict[str, Any], over: Mapping[str, Any]) -> None:
             _lay(under[key], value)
         else:
             under[key] = value
+
+
+def _written(value: Any) -> str:
+    """A value as a user writes it: an enum's member is its word."""
+    return repr(str(value) if isinstance(value, str) else value)
 
 
 def last_config(records: Sequence[Record]) -> dict[str, Any]:
