@@ -3,6 +3,7 @@
 # make test-slow  the slow tests alone
 # make test-all   both
 # make lint       style, and the floors of the house: imports run down
+# make h200       the compiler of H200s, for machines without one (extra h200), and its tests
 # make lock       resolve pyproject.toml anew into requirements.lock
 unexport PYTHONDONTWRITEBYTECODE  # where it is set, every process compiles jax anew: 3 s for each of some hundred
 PYTHON ?= python3
@@ -11,7 +12,7 @@ UV := .venv/bin/uv
 WORKDIR ?= runs
 DEMO := NeuralArchitectureSearchMAD2PrimitivesAccuracy/greedy-control.evolution/seed_0
 
-.PHONY: setup demo test test-slow test-all lint lock clean
+.PHONY: setup demo test test-slow test-all lint h200 lock clean
 
 setup: .venv/ready
 
@@ -41,6 +42,11 @@ test-all: setup
 lint: setup
 	$(PY) -m ruff check .
 	.venv/bin/lint-imports --no-cache --no-logo
+
+h200: setup
+	@jax=$$($(PY) -c 'import jax; print(jax.__version__)'); $(UV) pip install --quiet --no-deps --python $(PY) \
+	  jax-cuda12-plugin==$$jax jax-cuda12-pjrt==$$jax 'nvidia-cuda-nvcc-cu12>=12.9,<13' 'nvidia-cudnn-cu12>=9.8,<10'
+	$(PY) -m pytest -n 0 tests/h200
 
 lock: setup
 	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
