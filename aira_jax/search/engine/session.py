@@ -293,7 +293,7 @@ def check_same(
             f"the file of config.policy.name={name} has changed since this run began, so its decisions could not be "
             "repeated; restore it or choose another --workdir"
         )
-    changes = differences(_complete(last_config(records)), config)
+    changes = differences(_complete(last_config(records)), _complete(config))
     fixed = {key: values for key, values in changes.items() if not is_changeable(key)}
     if tree.run.get("task") == task.name:  # the same task, in another place
         fixed.pop("task", None)
@@ -309,7 +309,7 @@ def check_same(
 
 
 def _complete(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A logged config with the keys that came later: what a log without them did is today's default."""
+    """A config with every key: what one without a later key did is today's default."""
     complete = copy.deepcopy(plain(Settings()))
     _lay(complete, config)
     return complete
