@@ -16,13 +16,14 @@ from absl import flags
 from aira_jax.compose import measuring, rows
 from aira_jax.core import cli
 from aira_jax.patterns import parse
+from aira_jax.proxies import text_fidelity
 from aira_jax.runs import halving
 
 _PATTERNS = flags.DEFINE_string("patterns", "", "Patterns to begin with.")
 _CANDIDATES = flags.DEFINE_string("candidates", "", "A table that scripts/collect.py wrote, instead of --patterns.")
 _TASK = flags.DEFINE_string("task", "", "Only rows of this task of the table.")
 _TOP = flags.DEFINE_integer("top", 27, "So many of the table's best by validation score begin.", lower_bound=1)
-_PROXY = flags.DEFINE_string("proxy", measuring.MAD, f"One of {', '.join(measuring.PROXIES)}.")
+_PROXY = flags.DEFINE_string("proxy", text_fidelity.MAD, f"One of {', '.join(text_fidelity.PROXIES)}.")
 _RUNGS = flags.DEFINE_list("rungs", list(halving.RUNGS), "Presets, the cheapest first.")
 _ETA = flags.DEFINE_float("eta", 3.0, "One of so many patterns goes on (1: all).")
 _K = flags.DEFINE_integer("k", 5, "For the overlap of the k best.", lower_bound=1)
@@ -34,7 +35,7 @@ _JSON = flags.DEFINE_bool("json", False, "Print one JSON object: winner, rungs, 
 def main(_):
     logging.getLogger().setLevel(logging.INFO)
     for preset in _RUNGS.value:
-        measuring.check(_PROXY.value, preset)
+        text_fidelity.of(_PROXY.value, preset)
     score = functools.partial(measuring.measure, proxy=_PROXY.value, split=_SPLIT.value, cache_dir=_CACHE.value)
     lower = measuring.lower_is_better(_PROXY.value)
     done = halving.halve(_begin(), _RUNGS.value, score, eta=_ETA.value, lower_is_better=lower, k=_K.value)

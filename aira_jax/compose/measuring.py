@@ -4,12 +4,11 @@ import dataclasses
 import os
 from pathlib import Path
 
-from aira_jax.core import choices
 from aira_jax.patterns import Pattern
-from aira_jax.proxies import evaluator, fidelity, mad, text, text_corpus, text_fidelity
+from aira_jax.proxies import evaluator, mad, text, text_corpus, text_fidelity
 from aira_jax.proxies.corpora.windows import Short
 from aira_jax.proxies.result import ProxyResult, Split
-from aira_jax.proxies.single import MAD, PROXIES
+from aira_jax.proxies.text_fidelity import MAD, PROXIES
 
 WIDTH_PER_LAYER = 8
 
@@ -45,16 +44,6 @@ def proxies_of(task: str) -> list[str]:
     return [proxy for proxy in PROXIES if proxy in task.lower()]
 
 
-def check(proxy: str, preset: str) -> None:
-    """Raises ValueError for an unknown proxy or preset, with the nearest names."""
-    if proxy not in PROXIES:
-        raise ValueError(choices.unknown("proxy", proxy, list(PROXIES)))
-    if proxy == MAD:
-        fidelity.get(preset)
-    else:
-        text_fidelity.get(proxy, preset)
-
-
 def measure(
     pattern: Pattern,
     preset: str,
@@ -66,22 +55,17 @@ def measure(
     width_scaling: bool = False,
     cache_dir: str | os.PathLike | None = None,
 ) -> Scored:
-    """Trains and scores `pattern`, or reads the result from the cache. Raises ValueError as `check` does."""
-    check(proxy, preset)
+    """Trains and scores `pattern`, or reads the result from the cache. Raises ValueError for unknown names."""
+    sized = text_fidelity.of(proxy, preset)
+    sized = dataclasses.replace(sized, d=WIDTH_PER_LAYER * len(pattern)) if width_scaling else sized
     seeds = {"data_seed": data_seed, "eval_seed": eval_seed, "split": split}
     directory = None if cache_dir is None else Path(cache_dir)
     if proxy == MAD:
-        sized = _sized(fidelity.get(preset), pattern, width_scaling)
         result = evaluator.evaluate(pattern, preset=sized, cache_dir=directory, **seeds)
     else:
-        sized = _sized(text_fidelity.get(proxy, preset), pattern, width_scaling)
         result = _on_text(pattern, proxy, sized, directory, seeds)
     value = result.loss if lower_is_better(proxy) else result.score
     return Scored(pattern, preset, value, result.loss, str(result.status), result.cached, result)
-
-
-def _sized(preset, pattern: Pattern, width_scaling: bool):
-    return dataclasses.replace(preset, d=WIDTH_PER_LAYER * len(pattern)) if width_scaling else preset
 
 
 def _on_text(pattern: Pattern, proxy: str, preset, directory: Path | None, seeds: dict) -> ProxyResult:

@@ -7,12 +7,10 @@ from typing import Any
 
 from aira_jax import patterns
 from aira_jax.core import choices
-from aira_jax.proxies import corpora, evaluator, fidelity, text, text_fidelity
+from aira_jax.proxies import corpora, evaluator, fidelity, text
 from aira_jax.proxies.corpora.tokenizers import RANKS_VARIABLE
 from aira_jax.proxies.result import ProxyResult
-
-MAD = "mad"
-PROXIES = (MAD, *(kind.value for kind in text_fidelity.Kind))
+from aira_jax.proxies.text_fidelity import MAD, PROXIES
 
 _LOG = logging.getLogger(__name__)
 

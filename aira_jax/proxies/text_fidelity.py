@@ -17,7 +17,8 @@ from typing import Any, ClassVar
 
 from aira_jax.core import choices
 from aira_jax.primitives.activation import Activation
-from aira_jax.proxies.fidelity import SCORED_BATCH, DType, Select
+from aira_jax.proxies import fidelity
+from aira_jax.proxies.fidelity import SCORED_BATCH, DType, Preset, Select
 
 
 class Kind(enum.StrEnum):
@@ -25,6 +26,10 @@ class Kind(enum.StrEnum):
 
     BABISTORIES = "babistories"
     DCLM = "dclm"
+
+
+MAD = Preset.proxy
+PROXIES = (MAD, *(kind.value for kind in Kind))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,3 +142,8 @@ def _known(name: str, known, what: str):
     if name in known:
         return name
     raise ValueError(choices.unknown(what, name, known))
+
+
+def of(proxy: str, name: str) -> Preset | TextPreset:
+    """The preset `name` of any proxy, MAD or text; raises ValueError with the nearest match."""
+    return fidelity.get(name) if _known(proxy, PROXIES, "proxy") == MAD else get(proxy, name)

@@ -56,10 +56,7 @@ def train_and_score(
     submission = scaled_submission.scale(patterns.parse(architecture), Scaling(scaling))
     manifest = manifests.read(Path(data_dir) / "validation", format=FORMAT)
     if "seed" not in manifest:
-        raise EvaluatorError(
-            f"{Path(data_dir) / 'validation'} has no seed: it is there only when the search takes the candidate's own "
-            "measurement as its fitness (fitness=self_reported)"
-        )
+        raise manifests.withheld(Path(data_dir) / "validation", "seed")
     result = _train(submission.scaled, manifest["profile"], manifest["seed"], seed, Split.VALIDATION, Path(cache_dir))
     return scoring.score(result, result.score).value
 
@@ -96,11 +93,7 @@ def _mounted(folder: Path, arguments: Arguments) -> tuple["Ledger", int]:
         except ValueError as error:
             raise EvaluatorError(str(error)) from error
     manifest = manifests.read(data / LABELS[arguments.split], format=FORMAT)
-    if manifest["profile"] != arguments.profile:
-        raise EvaluatorError(
-            f"{data} was prepared for profile {manifest['profile']}, not {arguments.profile}: "
-            f"use --profile={manifest['profile']} or prepare the data again"
-        )
+    manifests.check_profile(data, manifest, arguments.profile)
     try:
         return ledger.read(data / "train" / LEDGER), manifest["seed"]
     except (OSError, ValueError) as error:

@@ -20,7 +20,7 @@ from aira_jax.proxies import fidelity, mad
 from aira_jax.tasks import manifests
 from aira_jax.tasks.compose.proxies import Data
 from aira_jax.tasks.evaluation import EvaluatorError, Split
-from aira_jax.tasks.manifests import LABELS, MANIFEST
+from aira_jax.tasks.manifests import LABELS, MANIFEST, load_arrays, save_arrays
 
 FORMAT = 1
 
@@ -36,9 +36,9 @@ def write_agent(mount: Path, *, profile: str, seed: int, self_reported: bool = F
     datasets = make(profile, seed)
     for task, data in datasets.items():
         fit, held = (data.train[rows] for rows in mad.validation_indices(len(data.train)))
-        _save(mount / "train" / part, task, vars(fit))
-        _save(mount / "validation" / part, task, vars(held) if self_reported else {"x": held.x})
-        _save(mount / "test" / part, task, {"x": data.test.x})
+        save_arrays(mount / "train" / part / f"{task}.npz", vars(fit))
+        save_arrays(mount / "validation" / part / f"{task}.npz", vars(held) if self_reported else {"x": held.x})
+        save_arrays(mount / "test" / part / f"{task}.npz", {"x": data.test.x})
     write_json(mount / "train" / part / MANIFEST, _manifest(profile, datasets))
 
 
@@ -49,7 +49,7 @@ def write_labels(mount: Path, *, profile: str, seed: int, split: Split, part: st
     for task, data in datasets.items():
         held = data.train[mad.validation_indices(len(data.train))[1]]
         labels = {"validation_y": held.y, "validation_probe": held.probe}
-        _save(folder, task, labels | ({"test_y": data.test.y} if split is Split.TEST else {}))
+        save_arrays(folder / f"{task}.npz", labels | ({"test_y": data.test.y} if split is Split.TEST else {}))
     write_json(folder / MANIFEST, {**_manifest(profile, datasets), "seed": seed})
 
 
@@ -60,7 +60,7 @@ def read(data_dir: Path, *, profile: str, split: Split, part: str = "") -> Data:
     """
     manifest, seed = manifests.read_pair(data_dir, profile=profile, split=split, format=FORMAT, part=part)
     folder = data_dir / LABELS[split] / part
-    labels = {task: _load(folder, task) for task in manifest["tasks"]}
+    labels = {task: load_arrays(folder / f"{task}.npz") for task in manifest["tasks"]}
     return Data(_datasets(data_dir, part, manifest, labels), seed)
 
 
@@ -73,12 +73,9 @@ def read_self_reported(data_dir: Path, part: str = "") -> tuple[Data, str]:
     labels = {}
     for task in manifest["tasks"]:
         folder = data_dir / "validation" / part
-        held = _load(folder, task)
+        held = load_arrays(folder / f"{task}.npz")
         if "probe" not in held:
-            raise EvaluatorError(
-                f"{folder} has no labels: they are there only when the search takes the candidate's own measurement as "
-                "its fitness (fitness=self_reported)"
-            )
+            raise manifests.withheld(folder, "labels")
         labels[task] = {"validation_y": held["y"], "validation_probe": held["probe"]}
     digest = manifest["tasks"][min(manifest["tasks"])]["digest"]
     return Data(_datasets(data_dir, part, manifest, labels), int(digest[:15], 16)), manifest["profile"]
@@ -93,10 +90,10 @@ def _datasets(
 def _dataset(
     data_dir: Path, part: str, task: str, facts: Mapping[str, Any], labels: Mapping[str, np.ndarray]
 ) -> mad.Dataset:
-    fit = mad.Rows(**_load(data_dir / "train" / part, task))
-    held_x = _load(data_dir / "validation" / part, task)["x"]
+    fit = mad.Rows(**load_arrays(data_dir / "train" / part / f"{task}.npz"))
+    held_x = load_arrays(data_dir / "validation" / part / f"{task}.npz")["x"]
     held = mad.Rows(held_x, labels["validation_y"], labels["validation_probe"])
-    test_x = _load(data_dir / "test" / part, task)["x"]
+    test_x = load_arrays(data_dir / "test" / part / f"{task}.npz")["x"]
     train = mad.joined(fit, held)
     if mad.digest(train.x) + mad.digest(test_x) != facts["digest"]:
         raise EvaluatorError(f"the rows of {task} in {data_dir} are not those of its manifest: prepare the data again")
@@ -115,17 +112,3 @@ def _manifest(profile: str, datasets: Mapping[str, mad.Dataset]) -> dict[str, An
         for task, data in datasets.items()
     }
     return {"format": FORMAT, "profile": profile, "ignored_target": mad.IGNORED, "tasks": tasks}
-
-
-def _save(folder: Path, task: str, arrays: Mapping[str, np.ndarray]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / f"{task}.npz", **arrays)
-
-
-def _load(folder: Path, task: str) -> dict[str, np.ndarray]:
-    path = folder / f"{task}.npz"
-    try:
-        with np.load(path) as arrays:
-            return dict(arrays)
-    except FileNotFoundError as error:
-        raise EvaluatorError(f"{path} is missing: prepare the data (prepare.py, evaluate_prepare.py)") from error

@@ -3,12 +3,15 @@
 Numpy is imported when data are made or read: the static check of a submission goes without it.
 """
 
+import abc
 import dataclasses
+import importlib
 import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from aira_jax.core import choices
 from aira_jax.proxies import fidelity, text_corpus, text_fidelity
@@ -21,8 +24,7 @@ if TYPE_CHECKING:
     from aira_jax.proxies.result import ProxyResult, TaskScore
 
 PUBLIC_SEED = 12345
-MAD = "mad"
-NAMES = (MAD, *(kind.value for kind in text_fidelity.Kind))
+NAMES = text_fidelity.PROXIES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,81 +35,84 @@ class Data:
     seed: int
 
 
-class Proxy(Protocol):
+@dataclasses.dataclass(frozen=True)
+class Proxy(abc.ABC):
     """One source of rows and the measure on them. `part` names its folder where a task has several data sets."""
 
     name: str
-    metric: str
-    profiles: tuple[str, ...]
+    metric: ClassVar[str]
+    profiles: ClassVar[tuple[str, ...]]
+    module: ClassVar[str]  # beside this one: how its rows lie on a disk
 
     def preset(self, profile: str) -> Any:
         """How a pattern is trained at a profile."""
+        return text_fidelity.of(self.name, profile)
 
     def write_agent(self, arguments: preparation.Arguments, part: str) -> None:
         """Writes what the agent may see."""
+        source = self._source(arguments.profile, arguments.raw)
+        self._rows.write_agent(arguments.mount, **source, self_reported=arguments.self_reported, part=part)
 
     def write_labels(self, arguments: preparation.Arguments, part: str) -> None:
         """Writes what only the evaluator may see of one split."""
+        source = self._source(arguments.profile, arguments.raw)
+        self._rows.write_labels(arguments.mount, **source, split=arguments.split, part=part)
 
     def make(self, profile: str) -> Data:
         """The data anew, for an evaluation that has none. Raises EvaluatorError."""
+        try:
+            source = self._source(profile)
+            return Data(self._made(source), source["seed"])
+        except ValueError as error:
+            raise EvaluatorError(str(error)) from error
 
     def read(self, data_dir: Path, *, profile: str, split: Split, part: str = "") -> Data:
         """The prepared data of one evaluation. Raises EvaluatorError."""
+        return self._rows.read(data_dir, profile=profile, split=split, part=part)
 
     def read_self_reported(self, data_dir: Path, part: str = "") -> tuple[Data, str]:
         """The agent's own view, and its profile. Raises EvaluatorError where it has no labels."""
+        return self._rows.read_self_reported(data_dir, part)
 
+    @abc.abstractmethod
     def value(self, result: "ProxyResult") -> float:
         """The metric."""
 
+    @abc.abstractmethod
     def wrong(self, score: "TaskScore") -> float:
         """What a model gets wrong on one problem, in the unit of `guess`."""
 
+    @abc.abstractmethod
     def guess(self, y: "np.ndarray") -> float:
         """What the best answer that does not look at the input gets wrong. Raises ValueError where that is nothing."""
 
+    @property
+    def _rows(self) -> ModuleType:
+        return importlib.import_module(f"aira_jax.tasks.compose.{self.module}")
+
+    def _source(self, profile: str, raw: Path | None = None) -> dict[str, Any]:
+        """What rows are made from, as arguments of the module."""
+        del raw
+        return {"profile": profile, "seed": preparation.data_seed(PUBLIC_SEED)}
+
+    @abc.abstractmethod
+    def _made(self, source: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The data sets of a source."""
+
 
 @dataclasses.dataclass(frozen=True)
-class Mad:
+class Mad(Proxy):
     """MAD's problems. They are generated, so that nothing is read."""
 
-    name: ClassVar[str] = MAD
-    metric: ClassVar[str] = "Accuracy"
-    profiles: ClassVar[tuple[str, ...]] = tuple(fidelity.PRESETS)
+    name: str = text_fidelity.MAD
+    metric = "Accuracy"
+    profiles = tuple(fidelity.PRESETS)
+    module = "mad_data"
 
-    def preset(self, profile: str) -> fidelity.Preset:
-        return fidelity.get(profile)
-
-    def write_agent(self, arguments: preparation.Arguments, part: str) -> None:
-        from aira_jax.tasks.compose import mad_data
-
-        seed, own = preparation.data_seed(PUBLIC_SEED), arguments.self_reported
-        mad_data.write_agent(arguments.mount, profile=arguments.profile, seed=seed, self_reported=own, part=part)
-
-    def write_labels(self, arguments: preparation.Arguments, part: str) -> None:
-        from aira_jax.tasks.compose import mad_data
-
-        seed = preparation.data_seed(PUBLIC_SEED)
-        mad_data.write_labels(arguments.mount, profile=arguments.profile, seed=seed, split=arguments.split, part=part)
-
-    def make(self, profile: str) -> Data:
-        from aira_jax.tasks.compose import mad_data
-
-        seed = preparation.data_seed(PUBLIC_SEED)
-        origin = "the public seed" if seed == PUBLIC_SEED else preparation.HIDDEN_SEED
+    def _made(self, source: Mapping[str, Any]) -> Mapping[str, Any]:
+        origin = "the public seed" if source["seed"] == PUBLIC_SEED else preparation.HIDDEN_SEED
         print(f"generating the rows from {origin}", file=sys.stderr)
-        return Data(mad_data.make(profile, seed), seed)
-
-    def read(self, data_dir: Path, *, profile: str, split: Split, part: str = "") -> Data:
-        from aira_jax.tasks.compose import mad_data
-
-        return mad_data.read(data_dir, profile=profile, split=split, part=part)
-
-    def read_self_reported(self, data_dir: Path, part: str = "") -> tuple[Data, str]:
-        from aira_jax.tasks.compose import mad_data
-
-        return mad_data.read_self_reported(data_dir, part)
+        return self._rows.make(**source)
 
     def value(self, result: "ProxyResult") -> float:
         return result.score
@@ -122,55 +127,23 @@ class Mad:
 
 
 @dataclasses.dataclass(frozen=True)
-class Text:
+class Text(Proxy):
     """Windows of a corpus, which proxies/text_corpus.py finds."""
 
-    name: str
-    metric: ClassVar[str] = "Loss"
-    profiles: ClassVar[tuple[str, ...]] = tuple(text_fidelity.PRESETS[text_fidelity.Kind.BABISTORIES])
-
-    def preset(self, profile: str) -> text_fidelity.TextPreset:
-        return text_fidelity.get(self.name, profile)
-
-    def write_agent(self, arguments: preparation.Arguments, part: str) -> None:
-        from aira_jax.tasks.compose import text_data
-
-        own = {"self_reported": arguments.self_reported, "part": part}
-        text_data.write_agent(arguments.mount, self.name, **self._source(arguments.profile, arguments.raw), **own)
-
-    def write_labels(self, arguments: preparation.Arguments, part: str) -> None:
-        from aira_jax.tasks.compose import text_data
-
-        own = {"split": arguments.split, "part": part}
-        text_data.write_labels(arguments.mount, self.name, **self._source(arguments.profile, arguments.raw), **own)
-
-    def make(self, profile: str) -> Data:
-        from aira_jax.tasks.compose import text_data
-
-        print("making the windows anew", file=sys.stderr)
-        try:
-            source = self._source(profile)
-            windows, _ = text_data.make(self.name, **source)
-        except ValueError as error:
-            raise EvaluatorError(str(error)) from error
-        return Data({self.name: windows}, source["seed"])
+    metric = "Loss"
+    profiles = tuple(text_fidelity.PRESETS[text_fidelity.Kind.BABISTORIES])
+    module = "text_data"
 
     def _source(self, profile: str, raw: Path | None = None) -> dict[str, Any]:
         choice = text_corpus.choose(self.name, raw)
         if choice.path is None:
             variable = text_corpus.VARIABLES[self.name]
             print(f"{variable} is not set: corpus: builtin (generated stories, not {self.name})", file=sys.stderr)
-        return {"profile": profile, "seed": preparation.data_seed(PUBLIC_SEED), "choice": choice}
+        return {**super()._source(profile), "kind": self.name, "choice": choice}
 
-    def read(self, data_dir: Path, *, profile: str, split: Split, part: str = "") -> Data:
-        from aira_jax.tasks.compose import text_data
-
-        return text_data.read(data_dir, profile=profile, split=split, part=part)
-
-    def read_self_reported(self, data_dir: Path, part: str = "") -> tuple[Data, str]:
-        from aira_jax.tasks.compose import text_data
-
-        return text_data.read_self_reported(data_dir, part)
+    def _made(self, source: Mapping[str, Any]) -> Mapping[str, Any]:
+        print("making the windows anew", file=sys.stderr)
+        return {self.name: self._rows.make(**source)[0]}
 
     def value(self, result: "ProxyResult") -> float:
         return result.loss
@@ -188,7 +161,7 @@ def get(name: str) -> Proxy:
     """The proxy `name`. Raises ValueError with the nearest match."""
     if name not in NAMES:
         raise ValueError(choices.unknown("proxy", name, NAMES))
-    return Mad() if name == MAD else Text(name)
+    return Mad() if name == text_fidelity.MAD else Text(name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,7 +193,7 @@ def of(folder: Path) -> Proxy | Mix:
     import yaml
 
     told = yaml.safe_load((folder / "metadata.yaml").read_text(encoding="utf-8"))["aira_jax"]
-    return Mix(told["mix"]) if "mix" in told else get(told.get("corpus", MAD))
+    return Mix(told["mix"]) if "mix" in told else get(told.get("corpus", text_fidelity.MAD))
 
 
 def parts(asked: Proxy | Mix) -> dict[str, Proxy]:

@@ -27,7 +27,7 @@ from aira_jax.proxies.text_corpus import Choice
 from aira_jax.tasks import manifests
 from aira_jax.tasks.compose.proxies import Data
 from aira_jax.tasks.evaluation import EvaluatorError, Split
-from aira_jax.tasks.manifests import LABELS, MANIFEST
+from aira_jax.tasks.manifests import LABELS, MANIFEST, load_arrays, save_arrays
 
 FORMAT = 1
 WINDOWS, DOCUMENTS = "windows.npz", "documents.json"
@@ -49,12 +49,12 @@ def write_agent(
     data, _ = make(kind, profile, seed, choice)
     fit, held = (data.train[rows] for rows in mad.validation_indices(len(data.train)))
     manifest = _manifest(profile, data)
-    _save(mount / "train" / part, windows.pack(fit) | _lengths(data))
+    save_arrays(mount / "train" / part / WINDOWS, windows.pack(fit) | _lengths(data))
     write_json(mount / "train" / part / MANIFEST, manifest)
     for name, rows in (("validation", held), ("test", data.test)):
         write_json(mount / name / part / MANIFEST, {"windows": len(rows), "length": rows.x.shape[1]})
     if self_reported:
-        _save(mount / "validation" / part, windows.pack(held))
+        save_arrays(mount / "validation" / part / WINDOWS, windows.pack(held))
 
 
 def write_labels(
@@ -65,7 +65,7 @@ def write_labels(
     held = data.train[mad.validation_indices(len(data.train))[1]]
     folder = mount / LABELS[split] / part
     labels = _named("validation", held) | (_named("test", data.test) if split is Split.TEST else {})
-    _save(folder, labels)
+    save_arrays(folder / WINDOWS, labels)
     write_json(folder / MANIFEST, {**_manifest(profile, data), "seed": seed})
     write_json(folder / DOCUMENTS, dataclasses.asdict(manifest))
 
@@ -77,7 +77,7 @@ def read(data_dir: Path, *, profile: str, split: Split, part: str = "") -> Data:
     """
     manifest, seed = manifests.read_pair(data_dir, profile=profile, split=split, format=FORMAT, part=part)
     folder = data_dir / LABELS[split] / part
-    labels = _load(folder)
+    labels = load_arrays(folder / WINDOWS)
     held, test = (_rows(labels, f"{name}_") for name in ("validation", "test"))
     corpus = {**manifest["corpus"], "seed": seed}
     return Data({corpus["proxy"]: _dataset(data_dir / "train" / part, corpus, held, test)}, seed)
@@ -91,12 +91,9 @@ def read_self_reported(data_dir: Path, part: str = "") -> tuple[Data, str]:
     manifest = manifests.read(data_dir / "train" / part, format=FORMAT)
     validation = data_dir / "validation" / part
     if not (validation / WINDOWS).exists():
-        raise EvaluatorError(
-            f"{validation} has no windows: they are there only when the search takes the candidate's own "
-            "measurement as its fitness (fitness=self_reported)"
-        )
+        raise manifests.withheld(validation, "windows")
     corpus = manifest["corpus"]
-    data = _dataset(data_dir / "train" / part, corpus, _rows(_load(validation)), None)
+    data = _dataset(data_dir / "train" / part, corpus, _rows(load_arrays(validation / WINDOWS)), None)
     return Data({corpus["proxy"]: data}, int(corpus["streams"]["train"][:15], 16)), manifest["profile"]
 
 
@@ -106,7 +103,7 @@ def kind(data_dir: Path) -> str:
 
 
 def _dataset(train_dir: Path, corpus: dict[str, Any], held: Rows | None, test: Rows | None) -> TextDataset:
-    arrays = _load(train_dir)
+    arrays = load_arrays(train_dir / WINDOWS)
     fit = _rows(arrays)
     if fit is None or held is None:
         raise EvaluatorError(f"{train_dir}: windows are missing: prepare the data (prepare.py, evaluate_prepare.py)")
@@ -135,17 +132,3 @@ def _rows(arrays: dict[str, np.ndarray], prefix: str = "") -> Rows | None:
     if f"{prefix}x" not in arrays:
         return None
     return windows.unpack(arrays[f"{prefix}x"], arrays[f"{prefix}last"])
-
-
-def _save(folder: Path, arrays: dict[str, np.ndarray]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / WINDOWS, **arrays)
-
-
-def _load(folder: Path) -> dict[str, np.ndarray]:
-    path = folder / WINDOWS
-    try:
-        with np.load(path) as arrays:
-            return dict(arrays)
-    except FileNotFoundError as error:
-        raise EvaluatorError(f"{path} is missing: prepare the data (prepare.py, evaluate_prepare.py)") from error
