@@ -23,8 +23,7 @@ VARIANTS = {
 
 def get_config(variant: str = "cpu") -> config_dict.ConfigDict:
     """The config of a variant; ValueError for an unknown one."""
-    if variant not in VARIANTS:
-        raise ValueError(choices.unknown("variant of configs/latency.py", variant, list(VARIANTS)))
+    choices.among("variant of configs/latency.py", variant, VARIANTS)
     return config_dict.ConfigDict(
         {
             "scale": "1B",  # 350M, 1B or 3B

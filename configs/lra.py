@@ -98,6 +98,4 @@ def _variant(name: str) -> dict:
 
 
 def _model(word: str, known: Iterable[str], name: str) -> dict:
-    if name not in known:
-        raise ValueError(choices.unknown(word, name, known))
-    return {"model": name}
+    return {"model": choices.among(word, name, known)}

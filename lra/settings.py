@@ -210,9 +210,7 @@ PROFILES: dict[tuple[str, str], Profile] = {
 
 def task_info(task: str) -> TaskInfo:
     """What `task` asks of a model; ValueError with the nearest names otherwise."""
-    if task not in TASKS:
-        raise ValueError(choices.unknown("task", task, TASKS))
-    return TASKS[task]
+    return TASKS[choices.among("task", task, TASKS)]
 
 
 def defaults(task: str) -> Settings:
@@ -225,8 +223,7 @@ def profile(task: str, name: str) -> Profile:
     """The profile `name` ("smoke", "paper") of a task; ValueError with the nearest names otherwise."""
     task_info(task)
     known = [other for of, other in PROFILES if of == task]
-    if name not in known:
-        raise ValueError(choices.unknown("profile", name, known))
+    choices.among("profile", name, known)
     return PROFILES[task, name]
 
 

@@ -31,8 +31,7 @@ def main(_):
     from lra import workdir
 
     for part in PARTS.value:
-        if part not in suite.PARTS:
-            raise ValueError(choices.unknown("part", part, suite.PARTS))
+        choices.among("part", part, suite.PARTS)
     machine.keep_freed_pages()
     plan = suite.Plan(ROUNDS.value, Path(PEER.value) if PEER.value else None)
     found = {"environment": workdir.environment()}

@@ -14,7 +14,7 @@ import pytest
 from absl import flags
 
 from aira_jax.configs import latency, lra, search
-from aira_jax.core import config_flag, settings
+from aira_jax.core import config_flag, files, settings
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = {"latency": latency, "lra": lra, "search": search}
@@ -52,7 +52,7 @@ def commands() -> Iterator[str]:
 
 def options() -> Iterator[str]:
     for family, config in CONFIGS.items():
-        yield from (f"{family} config.{key}" for key in settings.flatten(settings.plain(config.get_config())))
+        yield from (f"{family} config.{key}" for key in files.flatten(settings.plain(config.get_config())))
 
 
 def variants() -> Iterator[str]:

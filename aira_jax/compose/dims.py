@@ -127,8 +127,7 @@ def get(scale: str | Dims, space: Space | None = None) -> Dims:
     if space is None:
         raise ValueError(f"the space is missing: give space=2 ({_and(SPACES[2])}) or space=3 ({_and(SPACES[3])})")
     width = 2 if set(primitives(space)) <= set(SPACES[2]) else 3
-    if scale not in SCALES:
-        raise ValueError(choices.unknown("scale", scale, list(SCALES)))
+    choices.among("scale", scale, SCALES)
     return Dims(name=scale, space=space, mlp_hidden=_MLP_HIDDEN[width][scale], **_WIDTHS[scale])
 
 

@@ -55,6 +55,4 @@ RECIPES = {
 
 def get(name: str) -> Recipe:
     """The recipe of an AIRA model; ValueError with the closest names for an unknown one."""
-    if name not in RECIPES:
-        raise ValueError(choices.unknown("recipe", name, list(RECIPES)))
-    return RECIPES[name]
+    return RECIPES[choices.among("recipe", name, RECIPES)]

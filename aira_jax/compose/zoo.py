@@ -112,8 +112,7 @@ def get(name: str, *, variant: str | None = None, scale: str) -> Model:
     name = _full(name)
     if scale == BASE:
         return _base(name, variant)
-    if scale not in dims_lib.SCALES:
-        raise ValueError(choices.unknown("scale", scale, [BASE, *dims_lib.SCALES]))
+    choices.among("scale", scale, [BASE, *dims_lib.SCALES])
     variant = _variant(name, variant)
     printed, layers, counts, *billions = _PRINTED[name, variant, scale]
     build, note = _built(name, variant, scale)
@@ -166,9 +165,7 @@ def _variant(name: str, variant: str | None) -> str:
         return known[0]
     if variant is None:
         raise ValueError(f"{name} exists {' and '.join(known)}: give variant={known[0]!r} or variant={known[1]!r}")
-    if variant not in known:
-        raise ValueError(choices.unknown(f"variant of {name}", variant, list(known)))
-    return variant
+    return choices.among(f"variant of {name}", variant, known)
 
 
 def _base(name: str, variant: str | None) -> Model:

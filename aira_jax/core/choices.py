@@ -24,6 +24,13 @@ def unknown(what: str, value: object, known: Iterable[str]) -> str:
     return refusal(f"unknown {what} {value!r}", value, known)
 
 
+def among(what: str, value: str, known: Iterable[str]) -> str:
+    """`value`, which must be one of `known`. Raises ValueError, worded by `unknown`."""
+    if value not in known:
+        raise ValueError(unknown(what, value, known))
+    return value
+
+
 def member(kind: type[enum.StrEnum], value: object, what: str) -> enum.StrEnum:
     """The member of `kind` that `value` names. Raises ValueError, worded by `unknown`."""
     try:

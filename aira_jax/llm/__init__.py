@@ -67,8 +67,7 @@ def options(config: Mapping[str, Any], operator: Operator | None = None) -> Opti
 
 
 def _check(opts: Options) -> None:
-    if opts.backend not in BACKENDS:
-        raise ValueError(choices.unknown("config.llm.backend", opts.backend, BACKENDS))
+    choices.among("config.llm.backend", opts.backend, BACKENDS)
     if opts.max_tokens < 1:
         raise ValueError(f"config.llm.max_tokens={opts.max_tokens} must be at least 1")
     if opts.max_parse_retries < 0:
@@ -85,8 +84,7 @@ def _check(opts: Options) -> None:
     if opts.backend == "anthropic" and opts.temperature is not None and opts.top_p is not None:
         raise ValueError("config.llm: Anthropic models take temperature or top_p, not both; set one of them to None")
     fields = ("max_tokens", "max_completion_tokens")
-    if opts.max_tokens_field not in fields:
-        raise ValueError(choices.unknown("config.llm.max_tokens_field", opts.max_tokens_field, fields))
+    choices.among("config.llm.max_tokens_field", opts.max_tokens_field, fields)
 
 
 def make(opts: Options, *, workers: int = 1, replay_cursor: Iterable[tuple[int, str, int]] = ()) -> LLM:

@@ -11,7 +11,6 @@ loses the result in flight and no other.
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import logging
@@ -23,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from aira_jax.core import locks
 from aira_jax.core.files import write_atomically
 
 _LOG = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ def _acquire(claim: Path) -> IO | None:
                 return None
             claim.unlink()
         held = open(claim, "x")  # noqa: SIM115 (it stays open as long as the claim is held)
-        fcntl.flock(held, fcntl.LOCK_EX)
+        locks.take(held.fileno(), wait=True)
         held.write(_machine())
         held.flush()
         return held
@@ -125,8 +125,8 @@ def _abandoned(claim: Path) -> bool:
         if file.read() != _machine():
             return time.time() - os.fstat(file.fileno()).st_mtime > STALE_S
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            locks.take(file.fileno())
+        except locks.Held:
             return False
         return True
 
@@ -152,5 +152,5 @@ def _machine() -> str:
 def _exclusive(directory: Path) -> Iterator[None]:
     """One process and thread at a time decides about the claims of a directory."""
     with open(directory / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        locks.take(lock.fileno(), wait=True)
         yield

@@ -142,8 +142,7 @@ def check_tasks(tasks: Iterable[str]) -> tuple[str, ...]:
     """`tasks` in their fixed order, each once; raises ValueError for an unknown name or an empty list."""
     tasks = tuple(tasks)
     for task in tasks:
-        if task not in TASKS:
-            raise ValueError(choices.unknown("MAD task", task, TASKS))
+        choices.among("MAD task", task, TASKS)
     if not tasks:
         raise ValueError(f"no MAD task given: choose from {', '.join(TASKS)}")
     return tuple(task for task in TASKS if task in tasks)
@@ -181,6 +180,4 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 
 def get(name: str) -> Preset:
     """The preset `name`; raises ValueError with the nearest match."""
-    if name not in PRESETS:
-        raise ValueError(choices.unknown("preset", name, PRESETS))
-    return PRESETS[name]
+    return PRESETS[choices.among("preset", name, PRESETS)]

@@ -77,7 +77,7 @@ class Dataset:
 
 def fields_of(task: str) -> dict[str, Any]:
     """The fields of `task` with their published values. Raises ValueError for an unknown task."""
-    _known(task, TASKS, "MAD task")
+    choices.among("MAD task", task, TASKS)
     return {p.name: p.default for p in inspect.signature(DRAWS[task]).parameters.values() if p.name != "seed"}
 
 
@@ -85,7 +85,7 @@ def resolve(task: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     """All fields of `task`: the published ones, overridden by `fields`. Raises ValueError for an unknown field."""
     defaults = fields_of(task)
     for name, value in fields.items():
-        _known(name, defaults, f"field of {task}")
+        choices.among(f"field of {task}", name, defaults)
         kinds = (int, float) if isinstance(defaults[name], float) else (int,)
         wanted = "a number" if float in kinds else "an integer"
         require(type(value) in kinds, f"{name} must be {wanted}, got {value!r}")
@@ -228,9 +228,3 @@ def _read(path: Path, vocab: int) -> Dataset | None:
     except (FileNotFoundError, zipfile.BadZipFile, EOFError, KeyError, ValueError):
         return None
     return Dataset(train, test, vocab)
-
-
-def _known(name: str, known, what: str) -> None:
-    if name in known:
-        return
-    raise ValueError(choices.unknown(what, name, known))

@@ -34,9 +34,7 @@ def evaluate(
     Raises ValueError for what does not belong to the proxy, and as the evaluator does.
     """
     given = {name: value for name, value in (reading or {}).items() if value is not None}
-    if proxy not in PROXIES:
-        raise ValueError(choices.unknown("proxy", proxy, PROXIES))
-    if proxy == MAD:
+    if choices.among("proxy", proxy, PROXIES) == MAD:
         if given:
             flags = ", ".join(f"--{name}" for name in given)
             raise ValueError(f"{flags}: for text only; add --proxy=babistories or --proxy=dclm, or leave it out")

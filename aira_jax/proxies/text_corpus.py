@@ -12,6 +12,8 @@ import hashlib
 import os
 from pathlib import Path
 
+from aira_jax.core.files import sha256
+
 VARIABLES = {"babistories": "AIRA_JAX_BABISTORIES", "dclm": "AIRA_JAX_DCLM"}
 BUILTIN = "builtin"
 RANKS, TOKENIZER, ALLOW_SHORT = "AIRA_JAX_GPT2", "AIRA_JAX_TOKENIZER", "AIRA_JAX_ALLOW_SHORT"
@@ -64,9 +66,4 @@ def _digests(path: Path | None) -> list[str]:
     if path is None:
         return []
     files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.is_file())
-    return [f"{file.name} {_digest(file)}" for file in files]
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return [f"{file.name} {sha256(file)}" for file in files]

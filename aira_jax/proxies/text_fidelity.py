@@ -134,16 +134,10 @@ PRESETS: Mapping[Kind, Mapping[str, TextPreset]] = MappingProxyType(
 
 def get(kind: Kind | str, name: str) -> TextPreset:
     """The preset `name` of a proxy; raises ValueError with the nearest match."""
-    presets = PRESETS[_known(kind, [*Kind], "text proxy")]
-    return presets[_known(name, presets, "preset")]
-
-
-def _known(name: str, known, what: str):
-    if name in known:
-        return name
-    raise ValueError(choices.unknown(what, name, known))
+    presets = PRESETS[choices.among("text proxy", kind, [*Kind])]
+    return presets[choices.among("preset", name, presets)]
 
 
 def of(proxy: str, name: str) -> Preset | TextPreset:
     """The preset `name` of any proxy, MAD or text; raises ValueError with the nearest match."""
-    return fidelity.get(name) if _known(proxy, PROXIES, "proxy") == MAD else get(proxy, name)
+    return fidelity.get(name) if choices.among("proxy", proxy, PROXIES) == MAD else get(proxy, name)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from aira_jax.core.settings import flatten
+from aira_jax.core.files import flatten
 from aira_jax.runs import view as views
 from aira_jax.runs.collect import LOG, find_runs
 from aira_jax.runs.pattern import architecture

@@ -24,8 +24,7 @@ def make(backend: str = "process", require_isolation: bool = False):
         raise ValueError(f"{backend} not found; install it or set sandbox.backend=process")
     if backend in CONTAINERS:
         raise ValueError(f"sandbox.backend={backend} is not available in this version; set sandbox.backend=process")
-    if backend not in BACKENDS:
-        raise ValueError(choices.unknown("sandbox.backend", backend, BACKENDS))
+    choices.among("sandbox.backend", backend, BACKENDS)
     sandbox = ProcessSandbox(require_isolation)
     if require_isolation:
         sandbox.probe()

@@ -12,8 +12,9 @@ from typing import Any
 from ml_collections import config_dict
 
 from aira_jax import llm as llms
+from aira_jax.core.files import flatten
 from aira_jax.core.operators import Operator
-from aira_jax.core.settings import blank, build, flatten, placeholders, plain
+from aira_jax.core.settings import blank, build, placeholders, plain
 from aira_jax.search import policies
 from aira_jax.search.engine.budget import Budget
 from aira_jax.search.operators.requests import Fitness, MemoryOptions, PromptOptions

@@ -56,8 +56,7 @@ def contrasts(summary: Summary, pairs: Iterable[tuple[str, str]] = ()) -> tuple[
     against = [(a, b) for b in study.controls for a in study.agents if a not in study.controls]
     for pair in pairs:
         for agent in pair:
-            if agent not in study.agents:
-                raise ValueError(choices.unknown("agent", agent, study.agents))
+            choices.among("agent", agent, study.agents)
         if len(set(pair)) < 2:
             raise ValueError(f"{pair[0]} against itself: name two agents")
         if not _shared(summary, *pair):

@@ -66,12 +66,8 @@ def _begun(folder: Path) -> bool:
 
 
 def _compare(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    a, b = files.flat(old), files.flat(new)
-    differing = [
-        f"{key}: {a.get(key)!r} there, {b.get(key)!r} asked" for key in sorted({*a, *b}) if a.get(key) != b.get(key)
-    ]
-    if differing:
-        lines = "\n    ".join(differing)
+    if differing := files.differences(old, new):
+        lines = "\n    ".join(f"{key}: {a!r} there, {b!r} asked" for key, (a, b) in differing.items())
         raise ValueError(f"{folder} holds another run; name another folder, or ask for the same:\n    {lines}")
 
 

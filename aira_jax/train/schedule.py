@@ -32,8 +32,7 @@ def parse(factors: str) -> tuple[str, ...]:
     """The names in "a * b * c"; ValueError naming an unknown one and listing the six."""
     names = tuple(name.strip() for name in factors.split("*"))
     for name in names:
-        if name not in FACTORS:
-            raise ValueError(choices.unknown("schedule factor", name, FACTORS))
+        choices.among("schedule factor", name, FACTORS)
     return names
 
 

@@ -52,9 +52,7 @@ def names(task: str | None = None) -> list[str]:
 
 def path(name: str) -> Path:
     """The model.py of a design; ValueError with the nearest names otherwise."""
-    if name not in names():
-        raise ValueError(choices.unknown("design", name, names()))
-    return Path(__file__).parent / name / "model.py"
+    return Path(__file__).parent / choices.among("design", name, names()) / "model.py"
 
 
 def source(name: str) -> str:

@@ -7,11 +7,10 @@
 import flax.linen as nn
 
 from aira_jax.core import choices
-from lra import dual_encoder
 from lra.designs import PUBLISHED_SIZES
 from lra.designs.mega import model as mega
 from lra.designs.s5 import model as s5
-from lra.encoders import mamba2, transformer
+from lra.encoders import mamba2, pairs, transformer
 from lra.settings import task_info
 
 
@@ -51,15 +50,15 @@ SINGLE: dict[str, type[nn.Module]] = {
     "mamba2": mamba2.Mamba2Encoder,
 }
 DUAL: dict[str, type[nn.Module]] = {
-    "transformer": dual_encoder.TransformerDualEncoder,
-    "linear": dual_encoder.LinearDualEncoder,
-    "local": dual_encoder.LocalDualEncoder,
-    "performer": dual_encoder.PerformerDualEncoder,
+    "transformer": pairs.TransformerDualEncoder,
+    "linear": pairs.LinearDualEncoder,
+    "local": pairs.LocalDualEncoder,
+    "performer": pairs.PerformerDualEncoder,
     "s5": s5.CustomDualEncoder,
     "lru": LruDualEncoder,
     "mega": mega.CustomDualEncoder,
     "mega_chunk": MegaChunkDualEncoder,
-    "mamba2": dual_encoder.Mamba2DualEncoder,
+    "mamba2": pairs.Mamba2DualEncoder,
 }
 
 
@@ -87,6 +86,4 @@ def dual(name: str) -> type[nn.Module]:
 
 
 def _named(known: dict[str, type[nn.Module]], name: str) -> type[nn.Module]:
-    if name not in known:
-        raise ValueError(choices.unknown("encoder", name, known))
-    return known[name]
+    return known[choices.among("encoder", name, known)]

@@ -8,7 +8,8 @@ import lra_draw as draw
 import numpy as np
 import pytest
 
-from lra import dual_encoder, encoders
+from lra import encoders
+from lra.encoders import pairs as dual_encoder
 
 PAPER = {"emb_dim": 128, "num_heads": 4, "num_layers": 4, "qkv_dim": 128, "mlp_dim": 512, "max_len": 4000}
 TINY = {"emb_dim": 16, "num_heads": 2, "num_layers": 1, "qkv_dim": 16, "mlp_dim": 24, "max_len": 64}

@@ -12,7 +12,6 @@ others the train documents; without such names all documents are in one pool.
 import dataclasses
 import enum
 import gzip
-import hashlib
 import importlib
 import json
 import zlib
@@ -20,6 +19,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+
+from aira_jax.core.files import sha256
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".txt", ".txt.gz", ".parquet", ".bin")
 SEPARATOR = "<|endoftext|>"
@@ -77,12 +78,6 @@ def texts(source: Source) -> Iterator[str]:
             _json_lines(source) if name.endswith((".jsonl", ".jsonl.gz")) or _is_json(source) else _separated(source)
         )
     return (text for text in found if text.strip())
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _lines(source: Source) -> Iterator[str]:
@@ -189,7 +184,7 @@ def tokens(source: Source) -> TokenFile:
     values = np.memmap(source.path, dtype, "r")
     if not 0 <= end < vocab or int(values.max()) >= vocab:
         raise ValueError(f"{source.path}: tokens up to {values.max()}, end {end}, but the vocabulary is {vocab}")
-    return TokenFile(values, vocab, end, lengths, file_digest(sidecar))
+    return TokenFile(values, vocab, end, lengths, sha256(sidecar))
 
 
 _SIDECAR = 'it must hold, for example, {"dtype": "uint16", "vocab": 50257, "end": 50256}'
@@ -199,4 +194,4 @@ def identity(found: Sequence[Source]) -> dict[str, str]:
     """File names and their digests, sidecars included: equal for equal corpora."""
     files = [source.path for source in found]
     files += [source.path.with_suffix(".json") for source in found if source.holds_tokens]
-    return {file.name: file_digest(file) for file in files}
+    return {file.name: sha256(file) for file in files}

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from aira_jax.core.files import write_atomically, write_json
+from aira_jax.core.files import sha256, write_atomically, write_json
 from aira_jax.proxies import cache, sources
-from aira_jax.proxies.corpora import readers, tokenizers, windows
+from aira_jax.proxies.corpora import tokenizers, windows
 from aira_jax.proxies.corpora.windows import Manifest, TextDataset
 
 _LOG = logging.getLogger(__name__)
@@ -68,4 +68,4 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> TextDataset:
 
 def ranks_digest(ranks: Path | str | None) -> str | None:
     """Digest of the file with GPT-2's vocabulary, None without one."""
-    return None if ranks is None else readers.file_digest(tokenizers.ranks_file(Path(ranks)))
+    return None if ranks is None else sha256(tokenizers.ranks_file(Path(ranks)))

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 14, 40
 WIDE, SQUARE = (620, 230), (400, 300)
@@ -77,23 +77,46 @@ def span(values: Sequence[float], *, zero: bool = False) -> tuple[float, float]:
     return (low if zero else low - air), high + (0.02 * (high - low) if zero else air)
 
 
-def tick_labels(values: Sequence[float], show: Callable[[float], str] | None = None) -> list[str]:
+def tick_labels(values: Sequence[float]) -> list[str]:
     """The numbers with as many decimals as their distance needs."""
-    if show:
-        return [show(value) for value in values]
     step = min((b - a for a, b in itertools.pairwise(values)), default=1.0)
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     return [f"{value:,.{decimals}f}" for value in values]
 
 
-def _axes(size: tuple[int, int], x_span: tuple[float, float], y_span: tuple[float, float]) -> tuple[Scale, Scale]:
+def _chart(
+    size: tuple[int, int],
+    labels: tuple[str, str, str],
+    x_span: tuple[float, float],
+    y_span: tuple[float, float],
+    *,
+    points: Iterable[tuple[float, float, int, str, str]] = (),
+    stairs: Iterable[Sequence[tuple[float, float]]] = (),
+    diagonal: bool = False,
+) -> Chart:
+    """A chart over two ranges. `points` are (x, y, node, hover text, kind), `stairs` the corners of staircases."""
     width, height = size
-    return Scale(*x_span, LEFT, width - RIGHT), Scale(*y_span, height - BOTTOM, TOP)
+    x, y = Scale(*x_span, LEFT, width - RIGHT), Scale(*y_span, height - BOTTOM, TOP)
+    (x0, x1), (y0, y1) = x_span, y_span
+    return Chart(
+        *size,
+        *labels,
+        _ticks(x),
+        _ticks(y),
+        line="".join(_staircase([(x(a), y(b)) for a, b in corners]) for corners in stairs if corners),
+        diagonal=f"M{x(x0):g} {y(y0):g}L{x(x1):g} {y(y1):g}" if diagonal else "",
+        dots=tuple(Dot(x(a), y(b), node, label, kind) for a, b, node, label, kind in points),
+    )
 
 
-def _ticks(scale: Scale, show: Callable[[float], str] | None = None, count: int = 5) -> tuple[Tick, ...]:
-    values = ticks(scale.low, scale.high, count)
-    return tuple(Tick(scale(v), label) for v, label in zip(values, tick_labels(values, show), strict=True))
+def _ticks(scale: Scale) -> tuple[Tick, ...]:
+    values = ticks(scale.low, scale.high)
+    return tuple(Tick(scale(v), label) for v, label in zip(values, tick_labels(values), strict=True))
+
+
+def _staircase(corners: Sequence[tuple[float, float]]) -> str:
+    (x, y), *rest = corners
+    return f"M{x:g} {y:g}" + "".join(f"H{x:g}V{y:g}" for x, y in rest)
 
 
 def best_so_far(
@@ -109,23 +132,10 @@ def best_so_far(
     scored = [p for p in points if p[1] is not None]
     if not scored:
         return None
-    x_scale, y_scale = _axes(WIDE, span([p[0] for p in points], zero=True), span([p[1] for p in scored]))
-    return Chart(
-        *WIDE,
-        title,
-        x_label,
-        y_label,
-        _ticks(x_scale),
-        _ticks(y_scale, count=5),
-        line=_staircase([(x_scale(p[0]), y_scale(p[2])) for p in points if p[2] is not None]),
-        diagonal="",
-        dots=tuple(Dot(x_scale(p[0]), y_scale(p[1]), p[3], p[4], "best" if p[5] else "good") for p in scored),
-    )
-
-
-def _staircase(corners: Sequence[tuple[float, float]]) -> str:
-    (x, y), *rest = corners
-    return f"M{x:g} {y:g}" + "".join(f"H{x:g}V{y:g}" for x, y in rest)
+    spans = span([p[0] for p in points], zero=True), span([p[1] for p in scored])
+    dots = [(*p[:2], *p[3:5], "best" if p[5] else "good") for p in scored]
+    stairs = [[(p[0], p[2]) for p in points if p[2] is not None]]
+    return _chart(WIDE, (title, x_label, y_label), *spans, points=dots, stairs=stairs)
 
 
 def scatter(
@@ -135,37 +145,15 @@ def scatter(
     if not points:
         return None
     both = span([value for p in points for value in p[:2]])
-    x_scale, y_scale = _axes(SQUARE, both, both)
-    low, high = both
-    return Chart(
-        *SQUARE,
-        title,
-        x_label,
-        y_label,
-        _ticks(x_scale),
-        _ticks(y_scale, count=5),
-        line="",
-        diagonal=f"M{x_scale(low):g} {y_scale(low):g}L{x_scale(high):g} {y_scale(high):g}",
-        dots=tuple(Dot(x_scale(x), y_scale(y), node, label, kind) for x, y, node, label, kind in points),
-    )
+    return _chart(SQUARE, (title, x_label, y_label), both, both, points=points, diagonal=True)
 
 
 def cloud(title: str, x_label: str, y_label: str, points: Sequence[tuple[float, float, int, str, str]]) -> Chart | None:
     """Points (x, y, target, hover text, kind), each axis with its own scale; None without points."""
     if not points:
         return None
-    x_scale, y_scale = _axes(WIDE, span([p[0] for p in points]), span([p[1] for p in points]))
-    return Chart(
-        *WIDE,
-        title,
-        x_label,
-        y_label,
-        _ticks(x_scale),
-        _ticks(y_scale, count=5),
-        line="",
-        diagonal="",
-        dots=tuple(Dot(x_scale(x), y_scale(y), target, label, kind) for x, y, target, label, kind in points),
-    )
+    spans = span([p[0] for p in points]), span([p[1] for p in points])
+    return _chart(WIDE, (title, x_label, y_label), *spans, points=points)
 
 
 def progress(title: str, x_label: str, y_label: str, curves: Sequence[Sequence[float | None]]) -> Chart | None:
@@ -174,18 +162,8 @@ def progress(title: str, x_label: str, y_label: str, curves: Sequence[Sequence[f
     values = [value for curve in known for _, value in curve]
     if not values:
         return None
-    x_scale, y_scale = _axes(WIDE, span([len(curve) for curve in curves], zero=True), span(values))
-    return Chart(
-        *WIDE,
-        title,
-        x_label,
-        y_label,
-        _ticks(x_scale),
-        _ticks(y_scale, count=5),
-        line="".join(_staircase([(x_scale(x), y_scale(y)) for x, y in curve]) for curve in known if curve),
-        diagonal="",
-        dots=(),
-    )
+    spans = span([len(curve) for curve in curves], zero=True), span(values)
+    return _chart(WIDE, (title, x_label, y_label), *spans, stairs=known)
 
 
 def sparkline(curve: Sequence[Sequence[float]], width: int = 160, height: int = 36) -> str:

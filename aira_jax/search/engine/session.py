@@ -15,9 +15,9 @@ from typing import Any
 from aira_jax import __version__
 from aira_jax import sandbox as sandboxes
 from aira_jax.core import machine
+from aira_jax.core.files import differences, flatten
 from aira_jax.core.machine import ROOT
 from aira_jax.core.operators import Operator
-from aira_jax.core.settings import differences, flatten
 from aira_jax.llm import control
 from aira_jax.sandbox.base import GIB, Sandbox
 from aira_jax.sandbox.process import kill_leftover

@@ -8,7 +8,6 @@ session began), `kind` and `crc` (CRC-32 of the canonical bytes without `crc`).
 import contextlib
 import dataclasses
 import enum
-import fcntl
 import hashlib
 import json
 import os
@@ -23,6 +22,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from aira_jax.core import locks
 from aira_jax.core.text import LEAST_SECRET_CHARS, SECRET_NAME, secret_forms, without
 
 SCHEMA = 1
@@ -365,8 +365,8 @@ def _acquire(run_dir: Path) -> int:
     except OSError as error:
         raise WriteFailed(path, error) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        locks.take(descriptor)
+    except locks.Held:
         holder = os.pread(descriptor, 4096, 0).decode("utf-8", "replace").split()
         os.close(descriptor)
         pid, host = holder if len(holder) == 2 else ("unknown", "unknown")

@@ -10,6 +10,8 @@ import hashlib
 import os
 from pathlib import Path
 
+from aira_jax.core.files import sha256
+
 VARIABLE = "AIRA_JAX_LEDGER"
 BUILTIN = "builtin"
 KIND = "ledger"
@@ -34,8 +36,7 @@ class Choice:
         for place in self.files:
             logs = sorted(path for path in place.rglob(LOG)) if place.is_dir() else [place]
             for path in logs:
-                with path.open("rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
+                digest.update(bytes.fromhex(sha256(path)))
         return digest.hexdigest()
 
     @property

@@ -159,9 +159,7 @@ class Text(Proxy):
 
 def get(name: str) -> Proxy:
     """The proxy `name`. Raises ValueError with the nearest match."""
-    if name not in NAMES:
-        raise ValueError(choices.unknown("proxy", name, NAMES))
-    return Mad() if name == text_fidelity.MAD else Text(name)
+    return Mad() if choices.among("proxy", name, NAMES) == text_fidelity.MAD else Text(name)
 
 
 @dataclasses.dataclass(frozen=True)

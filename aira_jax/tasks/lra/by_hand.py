@@ -27,8 +27,7 @@ FOLDERS = {
 def posed(task: str, *, configurable: bool = False) -> Task:
     """The task by its short name or its folder's. Raises ValueError if it is unknown or has no configurable form."""
     names = {pattern.format(setup): short for short, pattern in FOLDERS.items() for setup in ("", "Configurable")}
-    if task not in names and task not in FOLDERS:
-        raise ValueError(choices.unknown("task", task, (*FOLDERS, *names)))
+    choices.among("task", task, (*FOLDERS, *names))
     name = task if task in names else FOLDERS[task].format("Configurable" if configurable else "")
     if configurable and "Configurable" not in name:
         raise ValueError(f"--configurable: {task} has fixed settings; leave it out, or name the configurable folder")

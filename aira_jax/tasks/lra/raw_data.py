@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from aira_jax.core.files import sha256
+
 VARIABLE = "AIRA_JAX_LRA"
 BUILTIN = "builtin"
 STAND_IN_PROFILES = ("smoke",)
@@ -123,7 +125,6 @@ def _first(folder: Path, pattern: str) -> Path | None:
 def _identity(path: Path) -> str:
     """Of a file its content, of a prepared data set its hashes, of another folder the names and sizes below it."""
     if path.is_file() or (path / "meta.json").is_file():
-        with (path if path.is_file() else path / "meta.json").open("rb") as file:
-            return f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+        return f"{path.name} {sha256(path if path.is_file() else path / 'meta.json')}"
     listing = sorted(f"{p.relative_to(path)} {p.stat().st_size}" for p in path.rglob("*") if p.is_file())
     return f"{path.name} {hashlib.sha256(chr(10).join(listing).encode()).hexdigest()}"

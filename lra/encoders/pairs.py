@@ -15,6 +15,10 @@ from lra.encoders.parts import Head, Pool, pool_named, pooled
 from lra.encoders.transformer import LinearEncoder, LocalEncoder, PerformerEncoder, TransformerEncoder
 
 NLI = "NLI"
+SHARED = (
+    *("vocab_size", "emb_dim", "num_heads", "num_layers", "qkv_dim", "mlp_dim", "max_len"),
+    *("dropout_rate", "attention_dropout_rate", "learn_pos_emb"),
+)  # with the encoder of one document
 
 
 def features(e1_BD: jax.Array, e2_BD: jax.Array, interaction: str | None) -> jax.Array:
@@ -53,20 +57,8 @@ class DualEncoder(nn.Module):
     @nn.compact
     def __call__(self, inputs1_BL: jax.Array, inputs2_BL: jax.Array, *, train: bool = False) -> jax.Array:
         inputs_BL = jnp.concatenate([inputs1_BL, inputs2_BL])
-        encoder = self.encoder(
-            vocab_size=self.vocab_size,
-            emb_dim=self.emb_dim,
-            num_heads=self.num_heads,
-            num_layers=self.num_layers,
-            qkv_dim=self.qkv_dim,
-            mlp_dim=self.mlp_dim,
-            max_len=self.max_len,
-            dropout_rate=self.dropout_rate,
-            attention_dropout_rate=self.attention_dropout_rate,
-            learn_pos_emb=self.learn_pos_emb,
-            classifier=False,
-            name="encoder",
-        )
+        sizes = {name: getattr(self, name) for name in SHARED}
+        encoder = self.encoder(**sizes, classifier=False, name="encoder")
         states_BLD = encoder(inputs_BL, train=train)
         e1_BD, e2_BD = jnp.split(pooled(states_BLD, inputs_BL > 0, pool_named(self.classifier_pool)), 2)
         head = Head((self.mlp_dim, self.mlp_dim // 2), self.num_classes, name="head")
