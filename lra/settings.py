@@ -63,6 +63,11 @@ class TaskInfo:
     pair: bool = False
 
     @property
+    def byte_level(self) -> bool:
+        """Whether ids are the bytes of text, plus 1."""
+        return self.vocab == 257
+
+    @property
     def class_name(self) -> str:
         return "CustomDualEncoder" if self.pair else "CustomEncoder"
 

@@ -29,11 +29,11 @@ class Model:
     scale: str  # "base", "350M", "1B" or "3B"
     space: int
     printed: str
-    printed_layers: int | None
-    printed_counts: dict[str, int] | None
-    printed_params: tuple[float, float] | None  # billions: non-embedding, total
+    printed_layers: int | None = None
+    printed_counts: dict[str, int] | None = None
+    printed_params: tuple[float, float] | None = None  # billions: non-embedding, total
     build: Pattern
-    note: str
+    note: str = ""
 
     @property
     def key(self) -> str:
@@ -185,11 +185,7 @@ def _base(name: str, variant: str | None) -> Model:
         scale=BASE,
         space=zoo_table.SPACES[name],
         printed=printed,
-        printed_layers=None,
-        printed_counts=None,
-        printed_params=None,
         build=parse(printed),
-        note="",
     )
 
 

@@ -1,10 +1,8 @@
 """The machine and the versions behind a number. Never imports jax: who has devices adds them."""
 
 import ctypes
-import functools
 import importlib.metadata
 import os
-import platform
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,17 +25,6 @@ def version(package: str) -> str | None:
 def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str | None]:
     """Package -> version."""
     return {package: version(package) for package in packages}
-
-
-@functools.cache
-def cpu_name() -> str:
-    """The processor's name as its maker prints it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "cpu"
 
 
 def cores() -> int:

@@ -336,16 +336,9 @@ def _pairs(starts: Sequence[Record], ends: Sequence[Record]) -> list[tuple[Recor
 
 def _execution(start: Record, end: Record, blobs: events.Blobs) -> Execution:
     return Execution(
-        phase=end["phase"],
-        seed=end.get("seed") or 0,
-        status=end["status"],
-        failure_class=end.get("failure_class"),
-        exit_code=end.get("exit_code"),
-        signal=end.get("signal"),
-        wall_s=end.get("wall_s") or 0.0,
-        cpu_s=end.get("cpu_s") or 0.0,
-        device_s=end.get("device_s") or 0.0,
-        peak_bytes=end.get("peak_bytes") or 0,
+        **{name: end.get(name) for name in ("phase", "status", "failure_class", "exit_code", "signal")},
+        **{name: end.get(name) or 0 for name in ("seed", "peak_bytes")},
+        **{name: end.get(name) or 0.0 for name in ("wall_s", "cpu_s", "device_s")},
         result=end.get("result") or {},
         isolation=start.get("isolation", {}),
         printed=end.get("head", "") + end.get("tail", ""),

@@ -15,7 +15,6 @@ from lra.data import store, writer
 from lra.data.text import json_rows
 
 GENERATOR = "retrieval-1"
-VOCAB, CLASSES = 257, 2
 CAP = 10_000
 SURROGATE_LABEL = "AAN surrogate (1,665 papers)"
 _FILES = {"train": "train", "validation": "eval", "test": "test"}
@@ -75,7 +74,6 @@ def build_published(out: Path, source: Path, command: str, rebuild: bool, skip_b
         read,
         {"skipped": skipped},
         source="new_aan_pairs",
-        surrogate=False,
         label="AAN",
         licence="AAN: papers CC BY-NC-SA 3.0",
         command=command,
@@ -190,9 +188,6 @@ def _write(
             task="retrieval",
             seed=0,
             generator=GENERATOR,
-            vocab=VOCAB,
-            classes=CLASSES,
-            byte_level=True,
             details=details,
             **meta,
         )

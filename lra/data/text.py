@@ -18,7 +18,6 @@ from pathlib import Path
 from lra.data import writer
 
 GENERATOR = "text-1"
-VOCAB, CLASSES = 257, 2
 SAMPLES = "samples"
 FINGERPRINT = "44d56759f3d0f75422f4a09ea6eeb3d6a4bbb584892bf27f07378614d23eecb9"  # the complete aclImdb
 PREPARE_TFDS = (
@@ -71,9 +70,6 @@ def build(
             label="IMDB sample" if source == SAMPLES else "IMDB",
             seed=seed,
             generator=GENERATOR,
-            vocab=VOCAB,
-            classes=CLASSES,
-            byte_level=True,
             licence="aclImdb v1: no explicit licence; cite Maas et al. 2011, do not redistribute",
             command=command,
             details=details,

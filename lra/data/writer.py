@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lra.data import store
+from lra.settings import TASKS
 
 
 @contextlib.contextmanager
@@ -106,12 +107,17 @@ def write_pairs(folder: Path, pairs: Iterable[tuple[int, int]], targets: Iterabl
 
 
 def finish(folder: Path, **values: object) -> store.Meta:
-    """Writes meta.json with the counts and hashes of what lies in `folder`; `values` are the other fields of Meta."""
+    """Writes meta.json with the counts and hashes of what lies in `folder`; `values` are the other fields of Meta.
+
+    What the task decides, and that the rows are no surrogate, need not be said.
+    """
+    info = TASKS.get(values["task"])
+    told = {key: getattr(info, key) for key in ("vocab", "classes", "byte_level")} if info else {}
     names = [name for name in (*store.SPLITS, store.DOCS) if (folder / name).is_dir()]
     meta = store.Meta(
         counts={name: _rows(folder / name) for name in names if name != store.DOCS},
         sha256={name: store.content_sha256(folder / name) for name in names},
-        **values,
+        **{"surrogate": False, **told, **values},
     )
     (folder / store.META).write_text(json.dumps(dataclasses.asdict(meta), indent=1, default=_plain) + "\n")
     return meta

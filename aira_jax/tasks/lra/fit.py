@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aira_jax.core.files import write_json
-from aira_jax.tasks.evaluation import Arguments, EvaluatorError, Isolation, Score
+from aira_jax.tasks import manifests
+from aira_jax.tasks.evaluation import Arguments, Isolation, Score
 from aira_jax.tasks.lra.preparing import MODEL, Task
 from aira_jax.tasks.lra.submission import Candidate, blamed, check
 
@@ -67,10 +68,7 @@ def train_and_score(
     candidate = check(Task(task, Path(), configurable), Path(model), profile)
     rows = store.open(data_dir / "validation", task).split("validation")
     if rows.targets_N is None:
-        raise EvaluatorError(
-            f"{data_dir / 'validation'} has no labels: they are there only when the search takes the candidate's "
-            "own measurement as its fitness (fitness=self_reported)"
-        )
+        raise manifests.withheld(data_dir / "validation", "labels")
     with tempfile.TemporaryDirectory(prefix="run-", dir=".") as folder:
         job = _job(Task(task, Path()), candidate, profile, data=data_dir / "train", workdir=Path(folder) / RUN)
         _, logits_NC = _trained(job, rows, [])

@@ -74,15 +74,14 @@ def evaluate_prepare(task: Task, argv: Sequence[str] | None = None) -> int:
 
 
 def _prepared(task: Task, arguments: preparation.Arguments, write: Callable[["store.Dataset"], None]) -> int:
-    """Makes the data set and runs `write`; what is wrong with the raw data ends with a message and exit 2."""
-    try:
+    """Makes the data set and runs `write` on it."""
+
+    def run() -> None:
         with made(task, arguments.profile, arguments.raw) as dataset:
             _keep_apart(arguments.mount, dataset.folder)
             write(dataset)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+    return preparation.ending(run)
 
 
 @contextlib.contextmanager

@@ -101,9 +101,7 @@ def manifest(data_dir: Path) -> dict[str, Any]:
 
 def check_profile(data_dir: Path, profile: str) -> None:
     """Raises EvaluatorError unless the data were prepared for this profile."""
-    found = manifest(data_dir)["profile"]
-    if found != profile:
-        raise EvaluatorError(f"{data_dir} was prepared for profile {found}, not {profile}")
+    manifests.check_profile(data_dir, manifest(data_dir), profile)
 
 
 def inputs(data_dir: Path, split: Split) -> store.Split:
