@@ -81,7 +81,7 @@ class Isolation:
     pid_ns: bool
     net: bool
     files: bool
-    memory: str  # "cgroup2", "cgroup1" or "rlimit+watchdog"
+    memory: str  # "cgroup2", "cgroup1", "rlimit+watchdog" or, by its daemon, "docker"
     notes: tuple[str, ...] = ()
 
 

@@ -23,20 +23,11 @@ def confine(spec: dict, pid_ns: bool) -> dict:
     """Isolates the calling process as far as the machine permits.
 
     `spec` holds workdir, writable [path], hidden [path], secrets [path], root {binds, links} or None, mounts [(source,
-    target path)], shm_bytes. Returns net, files, proc (booleans) and notes [str]. Another step that fails after file
-    systems were made read-only is an OSError.
+    target path)], shm_bytes, and `contained`: a container's walls stand around us already. Returns net, files, proc
+    (booleans) and notes [str]. Another step that fails after file systems were made read-only is an OSError.
     """
     notes: list[str] = []
-    hidden = [*_unix_sockets(), *spec["hidden"]]
-    net_ns = _permitted(lambda: linux.unshare(linux.CLONE_NEWNET, "network"), "no network namespace", notes)
-    _permitted(lambda: linux.unshare(linux.CLONE_NEWIPC, "ipc"), "shared memory of other programs not isolated", notes)
-    readonly = _permitted(_lock_files, "file systems not isolated", notes)
-    files = proc = False
-    if readonly:
-        files = _open_files(spec, hidden, notes)
-        proc = pid_ns and _permitted(_mount_proc, "other processes stay visible in /proc", notes)
-    else:
-        _link_mounts(spec["mounts"])
+    net_ns, readonly, files, proc = (True,) * 4 if spec["contained"] else _wall_in(spec, pid_ns, notes)
     linux.drop_privileges()
     families = (seccomp.AF_UNIX, seccomp.AF_NETLINK)
     if net_ns:
@@ -46,6 +37,19 @@ def confine(spec: dict, pid_ns: bool) -> dict:
         notes.append("network not isolated: neither a network namespace nor a system-call filter is permitted")
     linux.prctl(linux.PR_SET_DUMPABLE, 0)
     return {"net": net_ns or filtered, "readonly": readonly, "files": files, "proc": proc, "notes": notes}
+
+
+def _wall_in(spec: dict, pid_ns: bool, notes: list[str]) -> tuple[bool, bool, bool, bool]:
+    """Whether a network namespace, read-only file systems, the job's view of them and a /proc of its own were given."""
+    hidden = [*_unix_sockets(), *spec["hidden"]]
+    net_ns = _permitted(lambda: linux.unshare(linux.CLONE_NEWNET, "network"), "no network namespace", notes)
+    _permitted(lambda: linux.unshare(linux.CLONE_NEWIPC, "ipc"), "shared memory of other programs not isolated", notes)
+    if not _permitted(_lock_files, "file systems not isolated", notes):
+        _link_mounts(spec["mounts"])
+        return net_ns, False, False, False
+    files = _open_files(spec, hidden, notes)
+    proc = pid_ns and _permitted(_mount_proc, "other processes stay visible in /proc", notes)
+    return net_ns, True, files, proc
 
 
 def _permitted(step: Callable[[], None], what: str, notes: list[str]) -> bool:
@@ -167,10 +171,12 @@ def _open(path: str) -> int:
 
 
 def _device_paths() -> list[str]:
-    found = [f"/dev/{name}" for name in DEVICES]
-    for pattern in DEVICE_GLOBS:
-        found += glob.glob(pattern)
-    return [path for path in found if os.path.exists(path)]
+    return [*filter(os.path.exists, (f"/dev/{name}" for name in DEVICES)), *accelerators()]
+
+
+def accelerators() -> list[str]:
+    """The devices of this machine's accelerators."""
+    return [path for pattern in DEVICE_GLOBS for path in sorted(glob.glob(pattern))]
 
 
 def _build_dev(devices: dict[str, int], shm_bytes: int) -> None:

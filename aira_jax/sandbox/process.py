@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aira_jax.sandbox import environment, proctree, view
@@ -33,19 +34,12 @@ class ProcessSandbox:
 
         Raises ValueError for a job that cannot run as described, OSError when the work directory cannot be written.
         """
-        _check(job)
+        check(job)
         workdir = prepare(job)
-        specification = _specification(job, workdir)
-        # -I -S: the supervisor starts fast and takes nothing from the environment or from site-packages.
-        supervisor = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _SUPERVISOR],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ},
-            cwd="/",
-        )
-        running = ProcessRunning(supervisor, job, workdir, specification)
+        environ = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+        return self._held(ProcessRunning(supervisor(), job, workdir, specification(job, workdir), environ))
+
+    def _held(self, running: "ProcessRunning") -> "ProcessRunning":
         if self.require_isolation:
             running.require_isolation()
         return running
@@ -62,18 +56,28 @@ class ProcessSandbox:
 class ProcessRunning:
     """A started program that waits for `go()`; see `aira_jax.sandbox.base.Running`.
 
-    `kill()` may be called from any thread, the rest from one thread at a time.
+    `command` ends as the supervisor, with `environ` as its environment; `walls` are facts about the isolation that hold
+    around it. `kill()` may be called from any thread, the rest from one thread at a time.
     """
 
-    def __init__(self, supervisor: subprocess.Popen, job: Job, workdir: Path, specification: dict):
-        self._supervisor = supervisor
+    def __init__(
+        self,
+        command: Sequence[str],
+        job: Job,
+        workdir: Path,
+        specification: dict,
+        environ: Mapping[str, str],
+        walls: Mapping[str, object] | None = None,
+    ):
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        self._supervisor = subprocess.Popen(command, env=environ, cwd="/", **pipes)
         self._job = job
         self._workdir = workdir
         self._cancelled = False
         self._started = False
         self._execution: Execution | None = None
-        self.pid = supervisor.pid
-        process = proctree.read(supervisor.pid)
+        self.pid = self._supervisor.pid
+        process = proctree.read(self.pid)
         self.pid_starttime = process.starttime if process is not None else 0
         self._order(json.dumps(specification).encode() + b"\n")
         ready = self._answer()
@@ -82,6 +86,7 @@ class ProcessRunning:
             self.kill()
             self._close()
             raise OSError(f"the sandbox could not be set up: {error}")
+        ready |= walls or {}
         self.isolation = Isolation(
             pid_ns=ready["pid_ns"],
             net=ready["net"],
@@ -198,7 +203,13 @@ def _gone(pid: int, starttime: int, patience_s: float) -> bool:
     return True
 
 
-def _check(job: Job) -> None:
+def supervisor() -> list[str]:
+    """The command of a supervisor. -I -S: it starts fast and takes nothing from the environment or site-packages."""
+    return [sys.executable, "-I", "-S", "-c", _SUPERVISOR]
+
+
+def check(job: Job) -> None:
+    """Raises ValueError for a job without a program, with senseless limits or on foreign cores."""
     if not job.argv:
         raise ValueError("job.argv is empty; name the program to run")
     for name, value in dataclasses.asdict(job.limits).items():
@@ -208,7 +219,8 @@ def _check(job: Job) -> None:
         raise ValueError(f"job.cpus {job.cpus}: this process may use only {sorted(os.sched_getaffinity(0))}")
 
 
-def _specification(job: Job, workdir: Path) -> dict:
+def specification(job: Job, workdir: Path) -> dict:
+    """What the supervisor of a job is told; `workdir` is the prepared one."""
     limits = job.limits
     cores = len(job.cpus if job.cpus is not None else os.sched_getaffinity(0))
     env = environment.allowed(os.environ, job.env, home=workdir, tmp=workdir / TMP)
@@ -226,6 +238,7 @@ def _specification(job: Job, workdir: Path) -> dict:
         "hidden": [str(p.resolve()) for p in job.hidden],
         "mounts": [(str(m.source.resolve()), str(inside(workdir, m.target))) for m in job.mounts],
         "cpus": None if job.cpus is None else list(job.cpus),
+        "contained": False,
         "shm_bytes": limits.memory_bytes,
         **dataclasses.asdict(limits),
         "cpu_s": math.ceil(limits.wall_s * cores if limits.cpu_s is None else limits.cpu_s),

@@ -57,9 +57,10 @@ class Tree:
         self.notes: list[str] = []
         self.output, self._program_output = os.pipe()
         self._lines = b""
-        for mode, flags in (("root", linux.CLONE_NEWPID), ("user", linux.CLONE_NEWPID | linux.CLONE_NEWUSER), ("", 0)):
+        alone = () if spec["contained"] else (linux.CLONE_NEWPID, linux.CLONE_NEWPID | linux.CLONE_NEWUSER)
+        for flags in (*alone, 0):
             if self._start(spec, flags):
-                self.pid_ns = bool(mode)
+                self.pid_ns = bool(flags)
                 break
         os.close(self._program_output)
         fcntl.fcntl(self.output, fcntl.F_SETFL, os.O_NONBLOCK)

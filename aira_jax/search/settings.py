@@ -99,7 +99,8 @@ class Workers:
 
 @dataclasses.dataclass(frozen=True)
 class SandboxSettings:
-    """config.sandbox. Bounds of one execution; None = the task's own, else the sandbox's default."""
+    """config.sandbox. `backend`: process, docker or apptainer. Bounds of one execution; None = the task's own, else the
+    sandbox's default."""
 
     backend: str = "process"
     require_isolation: bool = False
