@@ -20,6 +20,7 @@ import optax
 
 from aira_jax.core import files
 from aira_jax.programs import store
+from aira_jax.programs.dependence import Dependence
 from aira_jax.programs.store import Program, ProgramError, Reason
 from lra import model as models
 from lra.failures import CandidateFault, Kind
@@ -27,12 +28,15 @@ from lra.settings import Settings, task_info
 
 MANIFEST = "programs.json"
 MOST_LEAVES = 20_000
+SMALL_STATS, STATS_SHARE = 4096, 4  # numbers in batch_stats that any model may keep; parameters for each one above
 _KINDS = {
     Reason.ABSENT: Kind.CRASH,
     Reason.UNREADABLE: Kind.CRASH,
     Reason.IMPURE: Kind.INTERFACE,
     Reason.SHAPES: Kind.SHAPE,
     Reason.PLATFORM: Kind.CRASH,
+    Reason.MEMORY: Kind.INTERFACE,
+    Reason.NONLINEAR: Kind.INTERFACE,
 }
 Inputs = tuple[jax.Array, ...]
 Pull = Callable[[jax.Array], Any]
@@ -195,9 +199,30 @@ def load(folder: Path, task: str, settings: Settings) -> Exported:
             "backward": store.load(folder, "backward", [*kept, logits_BC], leaves[:count]),
             "logits": store.load(folder, "logits", [*leaves, *inputs], [logits_BC]),
         }
+        _prove(programs, leaves, count)
     except ProgramError as error:
         raise fault(error) from error
     return Exported(programs, count)
+
+
+def _prove(programs: dict[str, Program], leaves: Sequence[jax.ShapeDtypeStruct], count: int) -> None:
+    """Refuses programs that may do more than an update's one gradient, as their texts show. Raises: ProgramError.
+
+    Running statistics change by an affine map of themselves and nothing else of a training pass reads them, so that
+    they cannot hold what an inner training has learnt. The way back is linear in the cotangent of the logits.
+    """
+    stats, forward = leaves[count:], programs["forward"]
+    size, params = (sum(leaf.size for leaf in part) for part in (stats, leaves[:count]))
+    if size > (most := max(SMALL_STATS, params // STATS_SHARE)):
+        raise ProgramError(Reason.MEMORY, "initial", f"batch_stats of {size} numbers, at most {most} are kept here")
+    marked = [Dependence.CONSTANT] * len(forward.inputs)
+    marked[count : len(leaves)] = [Dependence.LINEAR] * len(stats)
+    logits, *rest = forward.dependence(marked)
+    changed, kept = rest[: len(stats)], rest[len(stats) :]
+    if max(logits, *kept) > Dependence.CONSTANT or max(changed, default=Dependence.ZERO) > Dependence.AFFINE:
+        raise ProgramError(Reason.MEMORY, "forward", "a training pass reads batch_stats for more than their averages")
+    if max(programs["backward"].dependence([*kept, Dependence.LINEAR])) > Dependence.LINEAR:
+        raise ProgramError(Reason.NONLINEAR, "backward", "it is not linear in the gradient of the logits")
 
 
 def fault(error: ProgramError) -> CandidateFault:
@@ -205,6 +230,8 @@ def fault(error: ProgramError) -> CandidateFault:
     mend = {
         Reason.IMPURE: ": a model computes from its inputs and parameters alone, by jax operations",
         Reason.ABSENT: ": the process that imports model.py must end by itself",
+        Reason.MEMORY: ": batch_stats are running averages for the evaluation (nn.BatchNorm)",
+        Reason.NONLINEAR: ": a custom_vjp multiplies the gradient that it gets and adds up, no more",
     }.get(error.reason, "")
     return CandidateFault(_KINDS[error.reason], f"{error}{mend}", reason=str(error.reason), program=error.name)
 

@@ -5,6 +5,7 @@ jax.lax and jax.random. Kernels written by hand (Triton, Mosaic) are code, may r
 none of them: a model that has such a kernel falls back on XLA.
 """
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 
@@ -30,18 +31,25 @@ ROUTINES = frozenset(
 )
 
 
-def violations(portable: bytes) -> Iterator[str]:
-    """What a serialized StableHLO module holds and may not. Raises ValueError where it is none."""
+@contextlib.contextmanager
+def module(portable: bytes) -> Iterator[ir.Module]:
+    """A serialized StableHLO module, while its context is open. Raises ValueError where it is none."""
     with ir.Context() as context:
         for dialect in (stablehlo, chlo, sdy):
             dialect.register_dialect(context)
         try:
-            module = stablehlo.deserialize_portable_artifact(context, portable)
+            found = stablehlo.deserialize_portable_artifact(context, portable)
         except Exception as error:
             raise ValueError(f"no StableHLO module: {' '.join(str(error).split())[:200]}") from error
+        yield found
+
+
+def violations(portable: bytes) -> Iterator[str]:
+    """What a serialized StableHLO module holds and may not. Raises ValueError where it is none."""
+    with module(portable) as found_in:
         found: dict[str, None] = {}
         count = itertools.count(1)
-        module.operation.walk(lambda operation: _note(operation, found, next(count)))
+        found_in.operation.walk(lambda operation: _note(operation, found, next(count)))
     yield from found
 
 

@@ -10,7 +10,8 @@ import jax
 import jax.export
 
 from aira_jax.core import files
-from aira_jax.programs import policy
+from aira_jax.programs import dependence, policy
+from aira_jax.programs.dependence import Dependence
 
 LARGEST_BYTES = 2**30
 Array = jax.Array
@@ -25,6 +26,8 @@ class Reason(enum.StrEnum):
     IMPURE = "impure"  # a host callback, a foreign custom call, an operation with an effect
     SHAPES = "shapes"
     PLATFORM = "platform"
+    MEMORY = "memory"  # an argument that a result must not read, as its text shows
+    NONLINEAR = "nonlinear"
 
 
 class ProgramError(Exception):
@@ -84,18 +87,31 @@ def load(folder: Path, name: str, inputs: Shapes, outputs: Shapes | None = None)
         compare(name, "results", out_avals, outputs)
     if in_tree != jax.tree.structure((tuple(in_avals), {})) or out_tree != jax.tree.structure(tuple(out_avals)):
         raise ProgramError(Reason.SHAPES, name, "its arguments and results must be flat")
-    return Program(exported)
+    return Program(exported, name)
 
 
 class Program:
-    """A pure function of arrays, usable inside jit; `outputs` are the shapes of its results."""
+    """A pure function of arrays, usable inside jit; `inputs` and `outputs` are the shapes of arguments and results."""
 
-    def __init__(self, exported: jax.export.Exported):
-        self._exported = exported
-        self.outputs = tuple(jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in exported.out_avals)
+    def __init__(self, exported: jax.export.Exported, name: str):
+        self._exported, self._name = exported, name
+        avals = exported.in_avals, exported.out_avals
+        self.inputs, self.outputs = (tuple(map(_shape, part)) for part in avals)
+
+    def dependence(self, arguments: Sequence[Dependence]) -> tuple[Dependence, ...]:
+        """That of each result, proved. Raises: ProgramError where nobody can say."""
+        kept = sorted(set(self._exported.module_kept_var_idx))
+        try:
+            return dependence.of(self._exported.mlir_module_serialized, [arguments[number] for number in kept])
+        except (ValueError, KeyError, IndexError, RecursionError) as error:
+            raise ProgramError(Reason.UNREADABLE, self._name, f"its text cannot be followed: {error}") from error
 
     def __call__(self, *arrays: Array) -> tuple[Array, ...]:
         return self._exported.call(*arrays)
+
+
+def _shape(aval: jax.core.ShapedArray) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(aval.shape, aval.dtype)
 
 
 def _path(folder: Path, name: str) -> Path:
