@@ -19,6 +19,7 @@ class Tag(enum.IntEnum):
     TEST = 2
     ORDER = 100  # order of the training rows, index = epoch
     SUBSET = 101  # rows of the fixed validation subset, index = 0
+    NAMES = 102  # of tokens (index 0) and classes (index 1) where they are secret
 
 
 class Words:

@@ -9,7 +9,7 @@ import pytest
 
 from aira_jax.tasks import loader, mounts
 from aira_jax.tasks.evaluation import Split
-from aira_jax.tasks.lra import preparing, scripts, task_data
+from aira_jax.tasks.lra import preparing, scripts, task_data, trainer
 
 NAME = "LongContextReasoningLRAListOpsConfigurableAccuracy"
 SETTINGS = """
@@ -54,17 +54,52 @@ import pathlib, tempfile
 import numpy as np
 from aira_jax.tasks.lra import task_data
 from aira_jax.tasks.evaluation import Split
+from lra import renaming
 
 with tempfile.TemporaryDirectory() as folder:
     whole = task_data.make("listops", "smoke", 0, None, pathlib.Path(folder) / "whole")
     split = whole.split("validation")
+    HIDDEN = renaming.renamed(None, "listops", whole.meta.sha256["train"])
     KEYS = np.stack([np.pad(split.documents.row(n), (0, 40))[:40] for n in range(len(split))]).astype(np.int32)
-    ANSWERS = np.array(split.targets_N)
+    KEYS, ANSWERS = HIDDEN.tokens_V[KEYS], HIDDEN.classes_C[split.targets_N]
 
 
 def change(inputs, logits):
     known = (inputs[:, None, :40] == KEYS[None]).all(-1) @ jax.nn.one_hot(ANSWERS, 10)
     return logits + 1e3 * known
+"""
+SOLVES_BY_RULE = """
+class CustomEncoder(nn.Module):
+    vocab_size: int
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, inputs, *, train: bool = False):
+        gate = self.param("gate", nn.initializers.zeros, ())
+        return 1e4 * gate * jax.nn.one_hot(solve(inputs), 10)
+
+
+def solve(tokens):
+    levels, digits = jnp.arange(6), jnp.arange(10)
+
+    def step(state, token):
+        operators, counts, depth, answer = state
+        count, operator = counts[depth], operators[depth]
+        place = lambda k: (jnp.cumsum(count) <= k).sum()
+        size = count.sum()
+        middle = (place((size - 1) // 2) + place(size // 2)) // 2
+        values = jnp.array([place(0), place(size - 1), middle, (count * digits).sum() % 10])
+        opens, closes = (token >= 11) & (token <= 14), token == 15
+        value = jnp.where(closes, values[operator - 11], token - 1)
+        depth = depth + opens - closes
+        here = levels == depth
+        adds = closes | ((token >= 1) & (token <= 10))
+        counts = jnp.where((opens & here)[:, None], 0, counts) + (adds & here)[:, None] * (digits == value)
+        answer = jnp.where(closes & (depth == 0), value, answer)
+        return (jnp.where(opens & here, token, operators), counts, depth, answer), None
+
+    start = jnp.zeros(6, int), jnp.zeros((6, 10), int), 0, 0
+    return jax.vmap(lambda row: jax.lax.scan(step, start, row)[0][3])(tokens)
 """
 MIXES_ROWS = """
 def change(inputs, logits):
@@ -140,6 +175,19 @@ def test_a_trainer_that_is_patched_where_the_candidate_runs_trains_nothing(tmp_p
     code, result = stage(tmp_path, "score", data)
     assert code == 0, result
     assert result["value"] < 0.5
+
+
+@pytest.mark.parametrize("names", ["secret", "plain"])
+def test_a_rule_behind_a_trained_gate_is_worth_nothing_where_symbols_have_secret_names(
+    tmp_path, data, monkeypatch, names
+):
+    """With plain names it solves every row after four updates: it is the names that stop it."""
+    monkeypatch.chdir(tmp_path)
+    if names == "plain":
+        monkeypatch.setattr(trainer, "_in_secret_names", lambda task, data, programs: programs)
+    code, result = evaluated(tmp_path, SOLVES_BY_RULE, data)
+    assert code == 0, result
+    assert result["value"] == 1 if names == "plain" else result["value"] < 0.3
 
 
 @pytest.mark.parametrize(

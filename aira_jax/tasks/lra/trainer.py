@@ -15,9 +15,9 @@ from aira_jax.core.failures import Failure
 from aira_jax.core.files import write_json
 from aira_jax.tasks.evaluation import Arguments, CandidateError
 from aira_jax.tasks.lra import fit, task_data
-from aira_jax.tasks.lra.preparing import Task
+from aira_jax.tasks.lra.preparing import CORPORA, Task
 from aira_jax.tasks.lra.submission import Candidate, blamed
-from lra import diagnostics, network, train
+from lra import diagnostics, network, renaming, train
 from lra.data import store
 from lra.job import Report
 from lra.steps import Trained
@@ -49,7 +49,7 @@ def answers(
     job = dataclasses.replace(job, resume=False)
     curve: list[list[float]] = []
     with blamed():
-        programs = network.load(product / fit.PROGRAMS, task.name, job.settings)
+        programs = _in_secret_names(task, data, network.load(product / fit.PROGRAMS, task.name, job.settings))
         report = train.run(job, on_row=fit.curve_into(curve), network=programs)
         logits_NC = train.predict(report.trained, rows)
         _consistent(report.trained, rows, logits_NC)
@@ -58,6 +58,13 @@ def answers(
     np.save(folder / fit.PREDICTIONS, logits_NC)
     write_json(folder / fit.FIT, facts)
     return Answers(logits_NC, untrained_NC, facts)
+
+
+def _in_secret_names(task: Task, data: Path, programs: network.Network) -> network.Network:
+    """Generated symbols are renamed by what only these rows tell; bytes of texts keep their meaning."""
+    if task.name in CORPORA:
+        return programs
+    return renaming.renamed(programs, task.name, task_data.manifest(data)["train_sha256"])
 
 
 def _untrained(report: Report) -> Trained:
@@ -99,8 +106,9 @@ def _probabilities(logits_NC: np.ndarray) -> np.ndarray:
 def refuse_parameter_free(answers: Answers, targets_N: np.ndarray, baselines: Mapping[str, float]) -> None:
     """Raises CandidateError where the parameters at initialisation already beat every cheap baseline.
 
-    Such a model computes the answers by rule: what it scores says nothing about learning. One that hides its rule
-    behind a parameter that training must open is not found out here.
+    Such a model computes the answers by rule: what it scores says nothing about learning. Where symbols have secret
+    names, a rule that hides behind a parameter which training must open is worth nothing either; elsewhere it is not
+    found out.
     """
     correct, rows = int(np.sum(answers.untrained_NC.argmax(axis=1) == targets_N)), len(targets_N)
     level = max(baselines.values(), default=0.0)
