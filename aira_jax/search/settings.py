@@ -28,7 +28,11 @@ CHANGEABLE = ("budget.", "workers.", "paths.", "log.", "display.", "llm.base_url
 
 
 class Dedupe(enum.StrEnum):
-    """What becomes of a candidate that equals an earlier good one: its result, a new evaluation, or a new question."""
+    """What becomes of a candidate that equals an earlier good one: its result, a new evaluation, or a new question.
+
+    Two equal candidates are never evaluated at the same time: the later one waits, and REJECT too takes the result of a
+    node that was pending when it was proposed.
+    """
 
     REUSE = "reuse"
     RERUN = "rerun"

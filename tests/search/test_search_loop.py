@@ -5,6 +5,8 @@ import errno
 import json
 import resource
 import socket
+import time
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -231,6 +233,57 @@ def test_equal_candidates_reuse_the_result(lab, tmp_path):
     assert {node.fitness for node in nodes} == {nodes[0].fitness}
     assert nodes[1].device_s == 0
     assert len([job for job in lab.jobs if "all" in job.argv]) == 1
+
+
+def _drafts(*texts):
+    return [{"node": i, "operator": "draft", "attempt": 0, "completion": text} for i, text in enumerate(texts)]
+
+
+def _overlaps(lab):
+    """Counts evaluations; the most that ran at once of equal candidates is `most`."""
+    running, seen = Counter(), Counter()
+
+    def before(job, flags):
+        key = job.files.get("answer.txt")
+        if flags["--stage"] != "all":
+            return 0.0
+        running[key] += 1
+        seen[key] = max(seen[key], running[key])
+        time.sleep(0.2)
+        running[key] -= 1
+        return 0.0
+
+    lab.before = before
+    return seen
+
+
+@pytest.mark.parametrize("order", ["fifo", "asap"])
+@pytest.mark.parametrize(("dedupe", "evaluated"), [("reuse", 2), ("reject", 2), ("rerun", 4)])
+def test_equal_candidates_in_flight_are_evaluated_one_after_the_other(lab, tmp_path, order, dedupe, evaluated):
+    most = _overlaps(lab)
+    file = replay_file(tmp_path / "r.jsonl", _drafts(*map(answer, (0.5001, 0.5001, 0.6001, 0.5001))))
+    options = {"workers__n": 4, "workers__eval": 4, "workers__slots_per_device": 4, "workers__order": order}
+    done = search(
+        tmp_path, budget__steps=4, llm__backend="replay", llm__path=file, dedupe=dedupe, workers__llm=1, **options
+    )
+    nodes = tree(done.folder).nodes
+    assert most == dict.fromkeys({node.files["answer.txt"] for node in nodes}, 1)
+    assert len([job for job in lab.jobs if "all" in job.argv]) == evaluated
+    for node in nodes:
+        first = next(other for other in nodes if other.files == node.files)
+        assert node.duplicate_of == (None if node is first else first.id)
+        assert node.fitness == first.fitness
+
+
+def test_a_twin_of_a_pending_node_that_fails_is_evaluated_itself(lab, tmp_path):
+    most = _overlaps(lab)
+    file = replay_file(tmp_path / "r.jsonl", _drafts(*[answer(0.5, "boom\n")] * 2))
+    options = {"workers__n": 2, "workers__eval": 2, "workers__slots_per_device": 2}
+    done = search(tmp_path, budget__steps=2, llm__backend="replay", llm__path=file, **options)
+    nodes = tree(done.folder).nodes
+    assert [(node.status, node.duplicate_of) for node in nodes] == [("buggy", None), ("buggy", 0)]
+    assert len([job for job in lab.jobs if "all" in job.argv]) == 2
+    assert set(most.values()) == {1}
 
 
 def test_equal_candidates_can_be_measured_again_or_refused(lab, tmp_path):

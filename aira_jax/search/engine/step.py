@@ -8,7 +8,8 @@ import dataclasses
 import functools
 import math
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 from aira_jax.core.failures import Failure
 from aira_jax.core.operators import Operator
@@ -24,6 +25,7 @@ from aira_jax.search.operators.requests import Fitness, PromptContext
 from aira_jax.search.settings import Dedupe
 
 ANALYZE_RETRIES = 3
+POLL_S = 0.05
 _NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?!\w|[.,]\d|\s*%)")
 
 
@@ -51,14 +53,16 @@ class Step:
             self._log_candidate(parse_error=proposal.message)
             return self._concluded(Outcome(NodeStatus.FAILED, None, None, proposal.failure_class, proposal.message))
         twin = self._twin(proposal.files)
-        self._log_candidate(proposal, twin)
+        reused = twin if self.context.dedupe is not Dedupe.RERUN else None
+        ahead = () if reused else self._equal_ahead(proposal.files)
+        self._log_candidate(proposal, twin.id if twin else next(iter(ahead), None))
         if proposal.syntax_error:
             return self._concluded(
                 Outcome(NodeStatus.BUGGY, None, None, Failure.SYNTAX, proposal.syntax_error), proposal
             )
-        if twin is not None and self.context.dedupe is Dedupe.REUSE:
-            message = f"the same candidate as node {twin.id}, whose result is reused"
-            return self._concluded(dataclasses.replace(_outcome_of(twin), message=message), proposal)
+        if reused := reused or self._reusable(ahead):
+            message = f"the same candidate as node {reused.id}, whose result is reused"
+            return self._concluded(dataclasses.replace(_outcome_of(reused), message=message), proposal)
         recorded = Recorded(self._progress.ends)
         measured = self.context.evaluator.run(self.node, proposal.files, self.context.evaluator_seeds, recorded)
         outcome = self._judge(proposal, measured)
@@ -120,11 +124,37 @@ class Step:
     def _twin(self, files: Mapping[str, str]) -> Node | None:
         return duplicate(self._key(files), self.view)
 
+    def _equal_ahead(self, files: Mapping[str, str]) -> tuple[int, ...]:
+        """The earlier nodes that this one must take for pending and that have the same candidate.
+
+        Waits until all pending ones have a candidate, so that the answer does not depend on who is faster.
+        """
+        if self._candidate_logged and self._progress.candidate.get("duplicate_of") is None:
+            return ()
+        ahead = [node.id for node in self.view.pending]
+        tree = self._await(lambda tree: all(id not in tree.progress or tree.progress[id].candidate for id in ahead))
+        return tuple(id for id in ahead if tree.nodes[id].key == self._key(files))
+
+    def _reusable(self, ahead: Sequence[int]) -> Node | None:
+        """The first good one of equal nodes, once it is committed; None where this node must be evaluated after all."""
+        for id in ahead:
+            twin = self._await(lambda tree, id=id: not tree.nodes[id].pending).nodes[id]
+            if twin.is_good and self.context.dedupe is not Dedupe.RERUN:
+                return twin
+        return None
+
+    def _await(self, reached: Callable[[Tree], bool]) -> Tree:
+        """The tree of the run once it is so far. Raises Cancelled."""
+        while not reached(tree := self.context.journal.tree):
+            self.context.control.check()
+            time.sleep(POLL_S)
+        return tree
+
     def _key(self, files: Mapping[str, str]) -> str:
         return self.context.prompts.task.canonical(files) or answers.candidate_sha(files)
 
     def _log_candidate(
-        self, candidate: answers.Candidate | None = None, twin: Node | None = None, parse_error: str | None = None
+        self, candidate: answers.Candidate | None = None, twin: int | None = None, parse_error: str | None = None
     ) -> None:
         if self._candidate_logged:
             return
@@ -141,7 +171,7 @@ class Step:
             key=self._key(files) if candidate else None,
             edit_mode=self._edit_mode(candidate) if candidate else None,
             parse_error=parse_error,
-            duplicate_of=twin.id if twin else None,
+            duplicate_of=twin,
         )
 
     def _edit_mode(self, candidate: answers.Candidate) -> answers.EditMode:

@@ -246,7 +246,6 @@ def _candidate(tree: Tree, record: Record, blobs) -> Tree:
     if id not in tree.progress:
         return tree
     tree = tree._with_progress(id, candidate=record)
-    twin = record.get("duplicate_of")
     return tree._with_node(
         id,
         plan=record.get("plan") or "",
@@ -254,8 +253,7 @@ def _candidate(tree: Tree, record: Record, blobs) -> Tree:
         sha=record.get("sha"),
         key=record.get("key") or record.get("sha"),
         edit_mode=record.get("edit_mode"),
-        duplicate_of=twin,
-        exported=tree.nodes[twin].exported if twin is not None and twin < id else {},
+        duplicate_of=record.get("duplicate_of"),
     )
 
 
@@ -316,8 +314,10 @@ def _node(tree: Tree, record: Record, blobs) -> Tree:
         return tree
     progress = {key: value for key, value in tree.progress.items() if key != id}
     tree = dataclasses.replace(tree, progress=progress, commits=(*tree.commits, id))
+    twin, exported = tree.nodes[id].duplicate_of, tree.nodes[id].exported
     return tree._with_node(
         id,
+        exported=exported or (tree.nodes[twin].exported if twin is not None and twin < id else {}),
         status=NodeStatus(record["status"]),
         fitness=record.get("fitness"),
         fitness_source=record.get("fitness_source"),
