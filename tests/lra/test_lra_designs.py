@@ -92,7 +92,10 @@ def logits_of(name: str) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(forward(*rows)), np.asarray(forward(*(np.pad(x, ((0, 0), (0, 40))) for x in rows)))
 
 
-@pytest.mark.parametrize("name", list(COUNTS))
+ALIKE = ("text_bi_ssm", "retrieval_hybrid_local_global")  # scans and attention as in others
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in ALIKE else n for n in COUNTS])
 def test_padding_does_not_change_the_logits(name):
     short, long = logits_of(name)
     assert short.shape == (3, 10 if name.startswith("listops") else 2)

@@ -40,6 +40,7 @@ def test_engines_agree_over_twenty_steps(engine, losses):
     np.testing.assert_allclose(losses(engine)[:20], losses(Engine.UNROLLED)[:20], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_exchanged_attention_does_not_change_the_training(losses):
     other = losses(Engine.UNROLLED, attention=AttentionImpl.DENSE)
     np.testing.assert_allclose(other[:20], losses(Engine.UNROLLED)[:20], rtol=1e-4)

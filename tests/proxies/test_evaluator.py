@@ -70,6 +70,7 @@ def test_a_result_counts_the_parameters_of_every_tasks_model(first, tiny):
     assert first.parameters[TASKS[1]] - first.parameters[TASKS[0]] == wider * (2 * tiny.d + 1)
 
 
+@pytest.mark.slow
 def test_a_result_names_the_kernels_of_mamba_layers(first, evaluate):
     assert first.kernels == {}
     kernels = evaluate("Mb-M", tasks=TASKS[:1]).kernels

@@ -18,6 +18,7 @@ from search_lab import tree
 from aira_jax.search.log import events
 
 ROOT = Path(__file__).parents[2]
+STEPS = 5
 RUN = Path(search_lab.TASK) / "greedy-control.evolution" / "seed_0"
 
 
@@ -28,7 +29,7 @@ def command(root: Path, *flags: str, workdir: str = "runs") -> list[str]:
         "config.llm.backend": "control.evolution",
         "config.paths.data_root": root / "data",
         "config.paths.cache_dir": root / "cache",
-        "config.budget.steps": 8,
+        "config.budget.steps": STEPS,
         "config.test.when": "never",
     }
     named = {flag.lstrip("-").partition("=")[0] for flag in flags}
@@ -115,13 +116,13 @@ def kill_and_resume(root: Path, kills: int, seed: int, n: int) -> None:
     folder = root / "killed" / RUN
     assert tree(folder).fingerprint() == tree(root / "whole" / RUN).fingerprint()
     nodes = [record["node"] for record in events.read(folder) if record["kind"] == "action"]
-    assert nodes == list(range(8))
+    assert nodes == list(range(STEPS))
     assert nobody_left(str(root / "killed"))
 
 
 @pytest.mark.parametrize("n", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_killed_run_continues_to_the_same_end(tmp_path, n):
-    kill_and_resume(tmp_path, kills=2, seed=n, n=n)
+    kill_and_resume(tmp_path, kills=1, seed=n, n=n)
 
 
 @pytest.mark.slow
@@ -202,7 +203,7 @@ def test_damage_is_exit_4_and_a_branch_continues(tmp_path):
     branch = run(tmp_path, "--truncate_at_seq=5")
     assert branch.returncode == 0, branch.stderr
     assert path.read_bytes() == damaged
-    assert len(tree(folder.with_name("seed_0.branch-5")).commits) == 8
+    assert len(tree(folder.with_name("seed_0.branch-5")).commits) == STEPS
 
 
 def test_a_run_is_exported_scored_and_rebuilt(tmp_path):

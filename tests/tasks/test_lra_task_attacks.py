@@ -192,8 +192,11 @@ def test_a_rule_behind_a_trained_gate_is_worth_nothing_where_symbols_have_secret
 
 @pytest.mark.parametrize(
     "source, word",
-    [(ASKS_THE_HOST, "callback"), (REMEMBERS, "parameter_free"), (MIXES_ROWS, "another")],
-    ids=["asks_the_host", "rebuilds_the_rows", "mixes_rows"],
+    [
+        pytest.param(ASKS_THE_HOST, "callback", id="asks_the_host"),
+        pytest.param(REMEMBERS, "parameter_free", id="rebuilds_the_rows", marks=pytest.mark.slow),
+        pytest.param(MIXES_ROWS, "another", id="mixes_rows"),
+    ],
 )
 def test_a_model_that_does_not_compute_from_a_row_and_trained_parameters_is_refused(
     tmp_path, data, monkeypatch, source, word

@@ -32,7 +32,8 @@ def test_a_good_folder_has_no_fault(tmp_path):
     assert [finding.problem for finding in findings] == [""] * 13
 
 
-QUICK = ("LongContextReasoningLRAListOpsAccuracy", "LongContextReasoningLRARetrievalConfigurableAccuracy")
+PAIRS = "LongContextReasoningLRARetrievalConfigurableAccuracy"
+QUICK = ("LongContextReasoningLRAListOpsAccuracy", PAIRS)
 
 OTHER_SPACE = ("OptionsAccuracy", "MAD3PrimitivesMbAccuracy", "DCLM2PrimitivesLoss")
 
@@ -43,7 +44,8 @@ def alike(name):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if alike(name) else name for name in loader.names()]
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if alike(name) or name == PAIRS else name for name in loader.names()],
 )
 def test_shipped_tasks_have_no_fault_apart_from_training(name):
     assert faults(name, train=False) == {}
