@@ -6,10 +6,13 @@ Every method is a pure function of what was evaluated and of a random generator:
 """
 
 from aira_jax.controls import bo, exhaustive, incremental, tournament
+from aira_jax.controls.outside import Outside
 from aira_jax.controls.trials import DEFAULTS, Method, Options, Proposal, Region, fresh, known
 
 
-def propose(method: Method, region: Region, trials, *, pending=(), rng, options: Options = DEFAULTS) -> Proposal:
+def propose(
+    method: Method | Outside, region: Region, trials, *, pending=(), rng, options: Options = DEFAULTS
+) -> Proposal:
     """The next pattern of `region` (of fewer layers for the incremental methods), never one of `trials` or `pending`.
 
     Args:
@@ -23,6 +26,8 @@ def propose(method: Method, region: Region, trials, *, pending=(), rng, options:
         return incremental.propose(region, trials, pending, rng, where, options)
     trials = [trial for trial in trials if trial.pattern in region]
     pending = [pattern for pattern in pending if pattern in region]
+    if isinstance(method, Outside):
+        return method.propose(region, trials, pending, rng)
     match method:
         case Method.RANDOM:
             return Proposal(fresh(region, known(trials, pending), rng), "A uniform draw.")
@@ -34,7 +39,7 @@ def propose(method: Method, region: Region, trials, *, pending=(), rng, options:
             return exhaustive.propose(region, trials, pending, force=options.force)
 
 
-def check(method: Method, region: Region, options: Options) -> None:
+def check(method: Method | Outside, region: Region, options: Options) -> None:
     """Raises ValueError for options with which `propose` could never work, and where a package is missing."""
     match method:
         case Method.EXHAUSTIVE:
@@ -45,7 +50,7 @@ def check(method: Method, region: Region, options: Options) -> None:
             incremental.check(region, options)
 
 
-def shortest(method: Method, region: Region, options: Options) -> int:
+def shortest(method: Method | Outside, region: Region, options: Options) -> int:
     """The fewest layers of a pattern that `propose` can give."""
     incremental_method = method in (Method.END_INCREMENTAL, Method.MIDDLE_INCREMENTAL)
     return min(options.per_round, region.layers) if incremental_method else region.layers

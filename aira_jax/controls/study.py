@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aira_jax.controls import methods
+from aira_jax.controls.outside import Outside
 from aira_jax.controls.trials import DEFAULTS, Method, Options, Proposal, Region, Trial
 from aira_jax.core import rng
 from aira_jax.patterns import Pattern, parse
@@ -17,7 +18,7 @@ class Study:
     study.tell(proposal.pattern, quality)
     """
 
-    def __init__(self, method: Method, region: Region, *, seed: int, options: Options = DEFAULTS):
+    def __init__(self, method: Method | Outside, region: Region, *, seed: int, options: Options = DEFAULTS):
         methods.check(method, region, options)
         self.method, self.region, self.seed, self.options = method, region, seed, options
         self._asked = 0

@@ -18,6 +18,7 @@ CONTROLS = (
     "control.exhaustive",
 )
 BACKENDS = ("anthropic", "openai_compat", *CONTROLS, "replay")
+OUTSIDE = "control.PATH.py:FUNCTION"
 PROPOSERS = (Operator.DRAFT, Operator.IMPROVE, Operator.DEBUG, Operator.CROSSOVER, Operator.ANALYZE)
 
 
@@ -66,8 +67,19 @@ def options(config: Mapping[str, Any], operator: Operator | None = None) -> Opti
     return opts
 
 
+def is_control(backend: str) -> bool:
+    """Whether a backend proposes without a model, and so for nothing."""
+    return backend.startswith("control.")
+
+
+def short(backend: str) -> str:
+    """What a run calls a backend: control.f for the function f of a control from outside."""
+    return f"control.{backend.rpartition(':')[2]}" if is_control(backend) and ":" in backend else backend
+
+
 def _check(opts: Options) -> None:
-    choices.among("config.llm.backend", opts.backend, BACKENDS)
+    if short(opts.backend) == opts.backend:
+        choices.among("config.llm.backend", opts.backend, (*BACKENDS, OUTSIDE))
     if opts.max_tokens < 1:
         raise ValueError(f"config.llm.max_tokens={opts.max_tokens} must be at least 1")
     if opts.max_parse_retries < 0:

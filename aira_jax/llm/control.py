@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from aira_jax import llm as llms
+from aira_jax.controls import outside
+from aira_jax.controls.outside import Outside
 from aira_jax.controls.trials import Exhausted, Method
 from aira_jax.controls.trials import Options as MethodOptions
 from aira_jax.core import rng as rngs
@@ -35,17 +37,22 @@ class Kind(enum.StrEnum):
     MIDDLE_INCREMENTAL = "control.middle_incremental"
     EXHAUSTIVE = "control.exhaustive"
 
-    @property
-    def method(self) -> Method | None:
-        """How it searches patterns, None for evolution, which a policy guides."""
-        return None if self is Kind.EVOLUTION else Method(self.removeprefix("control."))
+
+def method(backend: str) -> Method | Outside | None:
+    """How a control searches patterns, None for evolution, which a policy guides.
+
+    Raises ValueError for a control from outside that cannot be loaded.
+    """
+    if own := outside.named(backend):
+        return outside.find(own)
+    return None if backend == Kind.EVOLUTION else Method(backend.removeprefix(outside.PREFIX))
 
 
 def check(options: "llms.Options", task) -> None:
     """Raises ValueError for a control that cannot work on `task`: no space, a region too large, a missing package."""
-    kind, patterns = Kind(options.backend), _patterns(task.space)
-    if patterns is not None and kind.method is not None:
-        patterns.check_control(kind.method, layers=options.layers, options=_method_options(options))
+    kind, how, patterns = options.backend, method(options.backend), _patterns(task.space)
+    if patterns is not None and how is not None:
+        patterns.check_control(how, layers=options.layers, options=_method_options(options))
     elif options.layers or (kind not in (Kind.RANDOM, Kind.EVOLUTION, Kind.MUTATE)):
         what = f"config.llm.layers={options.layers}" if options.layers else kind
         why = "keeps to the task's length" if patterns is not None else f"needs patterns, and {task.name} has none"
@@ -55,10 +62,10 @@ def check(options: "llms.Options", task) -> None:
 def shortest(options: "llms.Options", space) -> int | None:
     """The fewest layers that a control will ask for, None where it keeps to the task's own number (or is none)."""
     patterns = _patterns(space)
-    method = Kind(options.backend).method if options.backend in llms.CONTROLS else None
-    if patterns is None or method is None:
+    how = method(options.backend) if llms.is_control(options.backend) else None
+    if patterns is None or how is None:
         return None
-    return patterns.shortest(method, layers=options.layers, options=_method_options(options))
+    return patterns.shortest(how, layers=options.layers, options=_method_options(options))
 
 
 def _patterns(space):
@@ -81,7 +88,7 @@ class Control:
     model = ""
 
     def __init__(self, options: "llms.Options"):
-        self.kind, self.backend, self.options = Kind(options.backend), options.backend, options
+        self.backend, self.method, self.options = options.backend, method(options.backend), options
 
     def complete(self, request: Request) -> Completion:
         """One proposal. Raises LLMError: EXHAUSTED when nothing is left, BAD_REQUEST for a task without a space, for
@@ -99,7 +106,7 @@ class Control:
                 fix="choose another config.llm.backend, or a task with a space.py",
             )
         patterns = _patterns(request.context.space)
-        if patterns is not None and self.kind.method is not None:
+        if patterns is not None and self.method is not None:
             files, deed = self._search(patterns, request)
         else:
             files, deed = self._new(request)
@@ -116,12 +123,12 @@ class Control:
 
     def _draw(self, operator: Operator, context: Context, rng: np.random.Generator) -> tuple[Files, str]:
         space, parents = context.space, context.parents
-        if self.kind is Kind.EVOLUTION and operator is Operator.IMPROVE:
+        if self.backend == Kind.EVOLUTION and operator is Operator.IMPROVE:
             return space.mutate(parents[0].files, rng), f"Mutate node {parents[0].node}."
-        if self.kind is Kind.EVOLUTION and operator is Operator.CROSSOVER:
+        if self.backend == Kind.EVOLUTION and operator is Operator.CROSSOVER:
             a, b = parents[:2]
             return space.crossover(a.files, b.files, rng), f"Cross node {a.node} with node {b.node}."
-        if self.kind is Kind.MUTATE and operator is not Operator.DRAFT and context.history:
+        if self.backend == Kind.MUTATE and operator is not Operator.DRAFT and context.history:
             best = _best(context)
             return space.mutate(best.files, rng), f"Mutate node {best.node}, the best so far."
         return space.sample(rng), "Sample from the task's space."
@@ -150,7 +157,7 @@ class Control:
         tried = [(t.files, None if t.fitness is None else sign * t.fitness) for t in seen]
         options = _method_options(self.options)
         return patterns.propose(
-            self.kind.method, tried, ahead, rng=rng, layers=self.options.layers, options=options
+            self.method, tried, ahead, rng=rng, layers=self.options.layers, options=options
         )  # fmt: skip
 
 

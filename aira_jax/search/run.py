@@ -100,10 +100,10 @@ def check(settings: Settings, task) -> None:
     for operator in PROPOSERS:
         options = settings.options(operator)
         proposer = Proposer(llms.make(options, workers=settings.workers.n), options)
-        if options.backend.startswith("control.") and operator is not Operator.ANALYZE and task.space is None:
+        if llms.is_control(options.backend) and operator is not Operator.ANALYZE and task.space is None:
             with_space = [name for name in loader.names() if loader.load(name).space is not None]
             raise ValueError(f"{options.backend} needs a task with a space.py: {', '.join(with_space)}")
-        if options.backend in llms.CONTROLS and operator is not Operator.ANALYZE:
+        if llms.is_control(options.backend) and operator is not Operator.ANALYZE:
             control.check(options, task)
             if options.backend == "control.bo" and options.initial >= (settings.budget.steps or math.inf):
                 raise ValueError(
@@ -131,7 +131,7 @@ def _check_place(workdir: Path, settings: Settings, task) -> None:
 def _check_variant(settings: Settings, task) -> None:
     """Raises ValueError where a prompt would promise another task than the evaluator scores."""
     proposing = [settings.options(operator) for operator in PROPOSERS if operator is not Operator.ANALYZE]
-    shorter = [o for o in proposing if o.backend in llms.CONTROLS and control.shortest(o, task.space) is not None]
+    shorter = [o for o in proposing if llms.is_control(o.backend) and control.shortest(o, task.space) is not None]
     if shorter and any(o != shorter[0] for o in proposing):
         raise ValueError(
             f"{shorter[0].backend} asks for patterns of other lengths than {task.name} describes: use it, with the "

@@ -220,10 +220,8 @@ class Settings:
     @property
     def agent_name(self) -> str:
         options = llms.options(self.llm)
-        return (
-            self.agent
-            or f"{self.policy.name.rpartition(':')[2]}-{(options.model or options.backend).replace('/', '_')}"
-        )
+        proposer = (options.model or llms.short(options.backend)).replace("/", "_")
+        return self.agent or f"{self.policy.name.rpartition(':')[2]}-{proposer}"
 
     def options(self, operator: Operator) -> llms.Options:
         """config.llm as one operator sees it."""

@@ -1,10 +1,15 @@
-"""The published tables, where they are at hand."""
+"""The published tables, where they are at hand, and searches whose evaluations cost nothing."""
 
 import csv
 import os
 from pathlib import Path
 
+import control_lab
 import pytest
+
+from aira_jax import sandbox
+from aira_jax.search import run
+from aira_jax.search.engine import session
 
 
 @pytest.fixture
@@ -20,3 +25,13 @@ def published():
             return list(csv.DictReader(file))
 
     return read
+
+
+@pytest.fixture
+def lab(monkeypatch, tmp_path):
+    """The real loop, log and tasks; evaluations cost nothing."""
+    made = control_lab.Lab()
+    monkeypatch.setattr(sandbox, "make", lambda backend, require_isolation: made)
+    monkeypatch.setattr(session, "code_version", lambda: "test")
+    monkeypatch.setattr(run.mounts, "prepare", control_lab.prepared(tmp_path / "mounts"))
+    return made

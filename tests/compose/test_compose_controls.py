@@ -11,14 +11,12 @@ import pytest
 from scipy import integrate
 from scipy.stats import norm
 
-from aira_jax import sandbox
 from aira_jax.controls import bo, incremental, methods, moves, trials
 from aira_jax.controls.study import Study
 from aira_jax.controls.trials import Exhausted, Method, Options, Region, Trial
 from aira_jax.patterns import Pattern, hamming, parse
 from aira_jax.proxies import fidelity
 from aira_jax.search import run
-from aira_jax.search.engine import session
 from aira_jax.search.log import events
 from aira_jax.tasks.compose import space as compose
 from aira_jax.tasks.evaluation import SubmissionError
@@ -204,16 +202,6 @@ def test_the_tournament_prefers_the_best_of_the_fifty_best():
     ranks = [rank[parent] for parent in parents]
     assert max(ranks) < 50
     assert 2 < statistics.fmean(ranks) < 7  # the least of ten uniform draws from 0..49 has the mean 4.0
-
-
-@pytest.fixture
-def lab(monkeypatch, tmp_path):
-    """The real loop, log and tasks; evaluations cost nothing."""
-    made = control_lab.Lab()
-    monkeypatch.setattr(sandbox, "make", lambda backend, require_isolation: made)
-    monkeypatch.setattr(session, "code_version", lambda: "test")
-    monkeypatch.setattr(run.mounts, "prepare", control_lab.prepared(tmp_path / "mounts"))
-    return made
 
 
 def proposed(folder):

@@ -5,12 +5,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from aira_jax import llm as llms
 from aira_jax.llm import prices
 from aira_jax.llm.base import Usage
 
 AXES = ("wall_s", "device_s", "steps", "tokens", "usd")
-FREE_BACKENDS = llms.CONTROLS
 CHARS_PER_TOKEN = 4
 
 

@@ -4,10 +4,11 @@ import dataclasses
 import threading
 from collections.abc import Callable, Mapping
 
+from aira_jax import llm as llms
 from aira_jax.core.operators import Operator
 from aira_jax.llm import Options
 from aira_jax.llm.base import LLM
-from aira_jax.search.engine.budget import FREE_BACKENDS, Price, price
+from aira_jax.search.engine.budget import Price, price
 from aira_jax.search.engine.evaluation import Evaluator
 from aira_jax.search.engine.executions import Clock
 from aira_jax.search.log.journal import Control, Journal
@@ -25,7 +26,7 @@ class Proposer:
 
     @property
     def free(self) -> bool:
-        return self.options.backend in FREE_BACKENDS
+        return llms.is_control(self.options.backend)
 
     def price(self, model: str = "") -> Price | None:
         return price(model, self.options.prices) or price(self.options.model, self.options.prices)

@@ -14,6 +14,7 @@ from typing import Any
 
 from aira_jax import __version__
 from aira_jax import sandbox as sandboxes
+from aira_jax.controls import outside
 from aira_jax.core import machine
 from aira_jax.core.files import differences, flatten
 from aira_jax.core.machine import ROOT
@@ -237,6 +238,7 @@ class Session:
             "seed": self.settings.seed,
             "config": config,
             "policy_sha": policies.digest(self.settings.policy.name),
+            "control_shas": outside.digests(self.settings.llm),
             "prompt_version": prompts.PROMPT_VERSION,
             "code_version": code_version(),
             **({"data_seed": self.drawn} if has_secret_rows(self.task) else {}),
@@ -292,6 +294,12 @@ def check_same(
         raise ValueError(
             f"the file of config.policy.name={name} has changed since this run began, so its decisions could not be "
             "repeated; restore it or choose another --workdir"
+        )
+    began = tree.run.get("control_shas", {})
+    if other := [b for b, sha in outside.digests(config.get("llm", {})).items() if began.get(b, sha) != sha]:
+        raise ValueError(
+            f"the file of config.llm.backend={', '.join(other)} has changed since this run began, so its proposals "
+            "could not be repeated; restore it or choose another --workdir"
         )
     changes = differences(_complete(last_config(records)), _complete(config))
     fixed = {key: values for key, values in changes.items() if not is_changeable(key)}

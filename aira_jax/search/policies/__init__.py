@@ -16,12 +16,9 @@ A policy of your own needs no change of this package:
 """
 
 import dataclasses
-import hashlib
-import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 
-from aira_jax.core import choices
+from aira_jax.core import choices, outside
 from aira_jax.core.operators import Operator
 from aira_jax.search.log.node import Action, Node
 from aira_jax.search.log.tree import Tree
@@ -35,6 +32,9 @@ __all__ = [
     "POLICIES", "Action", "Draws", "EvolutionConfig", "GreedyConfig", "MCTSConfig", "Node", "Operator", "PolicyConfig",
     "Tree", "digest", "evolution", "find", "greedy", "mcts", "one_shot", "select",
 ]  # fmt: skip
+
+
+OPTION = "config.policy.name"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,43 +59,15 @@ def find(name: str) -> Callable[[Tree, Draws, PolicyConfig], Action]:
     """The policy that config.policy.name says. Raises ValueError when there is none, with the mend."""
     if ":" not in name:
         if name not in POLICIES:
-            raise ValueError(choices.unknown("config.policy.name", name, [*POLICIES, "path.py:function"]))
+            raise ValueError(choices.unknown(OPTION, name, [*POLICIES, "path.py:function"]))
         return POLICIES[name]
-    function = _load(name, digest(name))
+    function = outside.load(name, OPTION)
     return lambda tree, rng, config: function(tree, rng)
 
 
 def digest(name: str) -> str | None:
     """sha256 of the file of a policy from outside, None for one of POLICIES. Raises ValueError for an absent file."""
-    if ":" not in name:
-        return None
-    path = Path(name.rpartition(":")[0])
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise ValueError(f"config.policy.name={name!r}: {path} cannot be read ({error.strerror})") from None
-
-
-_loaded: dict[tuple[str, str], Callable[[Tree, Draws], Action]] = {}
-
-
-def _load(name: str, sha: str) -> Callable[[Tree, Draws], Action]:
-    if (name, sha) in _loaded:
-        return _loaded[name, sha]
-    path, _, function = name.rpartition(":")
-    spec = importlib.util.spec_from_file_location(f"policy_{sha[:16]}", path)
-    if spec is None:
-        raise ValueError(f"config.policy.name={name!r}: {path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ValueError(f"config.policy.name={name!r}: {path} raises {type(error).__name__}: {error}") from error
-    found = getattr(module, function, None)
-    if not callable(found):
-        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise ValueError(choices.refusal(f"{path} has no function {function!r}", function, known))
-    return _loaded.setdefault((name, sha), found)
+    return outside.digest(name, OPTION) if ":" in name else None
 
 
 def select(tree: Tree, rng: Draws, config: PolicyConfig) -> Action:

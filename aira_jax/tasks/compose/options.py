@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from aira_jax.controls import moves
+from aira_jax.controls.outside import Outside
 from aira_jax.controls.trials import Method, Options, Region
 from aira_jax.patterns import options as layer_options
 from aira_jax.patterns.options import MAX_KINDS, OptionPattern, options_of
@@ -35,9 +36,9 @@ class OptionSpace(PatternSpace):
         allowed = pattern.without_options().parameters()
         return {"layer_parameters": pattern.parameters(), "layer_parameters_allowed": allowed}
 
-    def check_control(self, method: Method, *, layers: int, options: Options) -> None:
+    def check_control(self, method: Method | Outside, *, layers: int, options: Options) -> None:
         """Raises ValueError for a search that knows primitives only."""
-        if method not in METHODS:
+        if isinstance(method, Method) and method not in METHODS:
             raise ValueError(
                 f"control.{method} searches plain patterns, not options of layers: choose control.random, "
                 "control.mutate or control.evolution"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aira_jax import patterns
+from aira_jax.controls.outside import Outside
 from aira_jax.controls.trials import Method, Options, Region, Trial
 from aira_jax.patterns import Pattern, PatternError
 from aira_jax.tasks.evaluation import Arguments, Stage, SubmissionError
@@ -160,7 +161,14 @@ class PatternSpace:
         return Region(self.primitives, layers or self.n_layers)
 
     def propose(
-        self, method: Method, tried: Sequence[Tried], ahead: Sequence[Files], *, rng, layers: int, options: Options
+        self,
+        method: Method | Outside,
+        tried: Sequence[Tried],
+        ahead: Sequence[Files],
+        *,
+        rng,
+        layers: int,
+        options: Options,
     ) -> tuple[Files, str]:
         """The next candidate of a proposer without a language model, and its reason.
 
@@ -175,13 +183,13 @@ class PatternSpace:
         proposal = methods.propose(method, self.region(layers), trials, pending=pending, rng=rng, options=options)
         return self.files(proposal.pattern), proposal.rationale
 
-    def check_control(self, method: Method, *, layers: int, options: Options) -> None:
+    def check_control(self, method: Method | Outside, *, layers: int, options: Options) -> None:
         """Raises ValueError for options with which `propose` could never work, and where a package is missing."""
         from aira_jax.controls import methods
 
         methods.check(method, self.region(layers), options)
 
-    def shortest(self, method: Method, *, layers: int, options: Options) -> int | None:
+    def shortest(self, method: Method | Outside, *, layers: int, options: Options) -> int | None:
         """The fewest layers that `propose` will ask for, None if it keeps to the task's number."""
         from aira_jax.controls import methods
 
