@@ -9,6 +9,7 @@ import pytest
 
 from aira_jax.tasks import mounts
 
+ROOT = Path(__file__).parents[1]
 SCRIPT = '''"""Says a number."""
 from absl import flags
 from aira_jax.core import cli
@@ -98,6 +99,19 @@ def test_help_tells_the_flags_and_is_no_failure(script):
     assert result.returncode == 0
     assert "Says a number." in result.stdout
     assert "--number" in result.stdout
+
+
+SLOW_TO_IMPORT = ("jax", "scipy.stats", "matplotlib.pyplot", "sklearn", "anthropic")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "scripts").glob("[a-z]*.py")))
+def test_help_of_every_script_is_no_failure_and_imports_nothing_heavy(name):
+    command = [sys.executable, "-X", "importtime", str(ROOT / "scripts" / f"{name}.py"), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, len(done.stdout) > 200) == (0, True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not imported & set(SLOW_TO_IMPORT)
 
 
 SPEAKS = "from aira_jax.core import cli; cli.run(lambda argv: print('a \\u2026 b'))"

@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy import stats
 
 from aira_jax.patterns import Pattern
 
@@ -34,19 +33,26 @@ def sample(n: int, layers: int = 16, seed: int = 0) -> list[Pattern]:
     return list(found)
 
 
+def _stats():
+    """scipy.stats, on first use: it takes as long to import as all else that --help needs."""
+    from scipy import stats
+
+    return stats
+
+
 def ranks(values: Sequence[float]) -> np.ndarray:
     """Ranks from 0, ties share their mean rank."""
-    return stats.rankdata(values) - 1
+    return _stats().rankdata(values) - 1
 
 
 def spearman(a: Sequence[float], b: Sequence[float]) -> float:
     """Spearman's rho; NaN if one side is constant."""
-    return _unless_constant(stats.spearmanr, a, b)
+    return _unless_constant(_stats().spearmanr, a, b)
 
 
 def kendall(a: Sequence[float], b: Sequence[float]) -> float:
     """Kendall's tau-b; NaN if one side is constant."""
-    return _unless_constant(stats.kendalltau, a, b)
+    return _unless_constant(_stats().kendalltau, a, b)
 
 
 def _unless_constant(statistic: Callable, a: Sequence[float], b: Sequence[float]) -> float:

@@ -33,6 +33,20 @@ def test_unknown_tasks_and_forms_end_with_exit_2(flags, words, capsys):
     assert words in capsys.readouterr().err
 
 
+def test_help_needs_no_task_and_tells_of_a_tasks_own_flags(capsys):
+    assert evaluate.main(["--help"]) == 0
+    assert "--task=TASK --help" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="0"):
+        evaluate.main(["--task=listops", "--help"])
+    assert "--submission-file" in capsys.readouterr().out
+
+
+def test_a_missing_task_ends_with_exit_2(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        evaluate.main(["--submission-file=model.py"])
+    assert "--task is missing" in capsys.readouterr().err
+
+
 def test_the_flags_of_evaluate_py_are_handed_on(tmp_path, capsys):
     path = tmp_path / "model.py"
     path.write_text("class CustomEncoder:\n    pass\n")

@@ -37,9 +37,15 @@ def posed(task: str, *, configurable: bool = False) -> Task:
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 scored, 2 invalid submission or flags, 3 the candidate failed, 1 a defect of ours."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], add_help=False)
-    parser.add_argument("--task", required=True)
-    parser.add_argument("--configurable", action="store_true")
+    names = ", ".join(FOLDERS)
+    parser.add_argument("--task", help=f"{names}, or the name of a task folder; its other flags: --task=TASK --help")
+    parser.add_argument("--configurable", action="store_true", help="the model.py chooses its settings")
     options, rest = parser.parse_known_args(argv)
+    if options.task is None:
+        if not {"-h", "--help"} & set(rest):
+            parser.error("--task is missing")
+        parser.print_help()
+        return 0
     try:
         task = posed(options.task, configurable=options.configurable)
     except ValueError as error:
