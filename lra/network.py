@@ -35,6 +35,7 @@ _KINDS = {
     Reason.IMPURE: Kind.INTERFACE,
     Reason.SHAPES: Kind.SHAPE,
     Reason.PLATFORM: Kind.CRASH,
+    Reason.SIZE: Kind.INTERFACE,
     Reason.MEMORY: Kind.INTERFACE,
     Reason.NONLINEAR: Kind.INTERFACE,
 }
@@ -230,6 +231,7 @@ def fault(error: ProgramError) -> CandidateFault:
     mend = {
         Reason.IMPURE: ": a model computes from its inputs and parameters alone, by jax operations",
         Reason.ABSENT: ": the process that imports model.py must end by itself",
+        Reason.SIZE: ": compute large tables from their formula, or make them parameters",
         Reason.MEMORY: ": batch_stats are running averages for the evaluation (nn.BatchNorm)",
         Reason.NONLINEAR: ": a custom_vjp multiplies the gradient that it gets and adds up, no more",
     }.get(error.reason, "")

@@ -13,7 +13,7 @@ from aira_jax.core import files
 from aira_jax.programs import dependence, policy
 from aira_jax.programs.dependence import Dependence
 
-LARGEST_BYTES = 2**30
+LARGEST_BYTES = 2**28  # constants included
 Array = jax.Array
 Shapes = Sequence[jax.ShapeDtypeStruct]
 
@@ -26,6 +26,7 @@ class Reason(enum.StrEnum):
     IMPURE = "impure"  # a host callback, a foreign custom call, an operation with an effect
     SHAPES = "shapes"
     PLATFORM = "platform"
+    SIZE = "size"
     MEMORY = "memory"  # an argument that a result must not read, as its text shows
     NONLINEAR = "nonlinear"
 
@@ -41,7 +42,8 @@ class ProgramError(Exception):
 def save(folder: Path, name: str, function: Callable[..., Sequence[Array]], inputs: Shapes) -> list[jax.Array]:
     """Exports function(*arrays) -> tuple of arrays for these inputs; returns the shapes of its results.
 
-    Errors of tracing pass. Raises: ProgramError for a host callback and for custom calls that no export may hold.
+    Errors of tracing pass. Raises: ProgramError for a host callback, for custom calls that no export may hold, for more
+    than LARGEST_BYTES.
     """
     jitted = jax.jit(function)
     jitted.trace(*inputs)
@@ -52,6 +54,10 @@ def save(folder: Path, name: str, function: Callable[..., Sequence[Array]], inpu
         raise ProgramError(Reason.IMPURE, name, f"{' '.join(str(error).split())[:300]}") from error
     for violation in policy.violations(lowered.mlir_module_serialized):
         raise ProgramError(Reason.IMPURE, name, f"it holds {violation}")
+    if len(content) > LARGEST_BYTES:
+        raise ProgramError(
+            Reason.SIZE, name, f"it has {len(content)} bytes, constants included; {LARGEST_BYTES} may be"
+        )
     files.write_atomically(_path(folder, name), content, durable=False)
     return list(lowered.out_avals)
 

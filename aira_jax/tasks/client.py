@@ -32,6 +32,7 @@ class Call:
     stage: Stage | str = Stage.ALL
     seed: int = 0
     limit_s: float | None = None
+    train_limit_s: float | None = None
     upstream: bool = False
     isolation: Isolation | None = None
 
@@ -42,6 +43,7 @@ class Call:
             flags |= {"split": self.split, "stage": self.stage, "workdir": PREDICTIONS, "seed": self.seed}
             flags |= {"profile": self.profile, "result-file": RESULT_FILE}
             flags |= {} if self.limit_s is None else {"time-limit-s": f"{self.limit_s:g}"}
+            flags |= {} if self.train_limit_s is None else {"train-limit-s": f"{self.train_limit_s:g}"}
             flags |= {} if self.isolation is None else {"isolation": self.isolation}
         words = (word for name, value in flags.items() for word in (f"--{name}", str(value)))
         return (sys.executable, str(self.script), *words)

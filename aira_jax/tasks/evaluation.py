@@ -64,6 +64,9 @@ class SubmissionError(ValueError):
         super().__init__(message)
         self.failure, self.extra = failure, dict(extra or {})
 
+    def __reduce__(self):
+        return _again, (type(self), self.failure, str(self), self.extra)
+
 
 class CandidateError(Exception):
     """A valid submission that failed while it trained: exit 3."""
@@ -72,6 +75,14 @@ class CandidateError(Exception):
         super().__init__(message)
         self.failure, self.extra = failure, dict(extra or {})
 
+    def __reduce__(self):
+        return _again, (type(self), self.failure, str(self), self.extra)
+
+
+def _again(kind: type, failure: Failure, message: str, extra: Mapping[str, Any]) -> Exception:
+    """What pickle makes an error from."""
+    return kind(failure=failure, message=message, extra=extra)
+
 
 class EvaluatorError(Exception):
     """The evaluation itself cannot be done, for example because its data are missing: exit 1."""
@@ -79,7 +90,10 @@ class EvaluatorError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """The flags of evaluate.py. `seed` is the evaluator's, not that of the data."""
+    """The flags of evaluate.py. `seed` is the evaluator's, not that of the data.
+
+    `train_limit_s` is what of `time_limit_s` the updates may take where the stage score trains.
+    """
 
     submission: Path
     split: Split
@@ -88,6 +102,7 @@ class Arguments:
     seed: int
     profile: str
     time_limit_s: float | None
+    train_limit_s: float | None
     result_file: Path | None
     data_dir: Path
     isolation: Isolation
@@ -159,6 +174,7 @@ def parse(argv: Sequence[str] | None, *, submission: str, profiles: Sequence[str
     add("--seed", type=_natural, default=0, help="seed of initialisation and shuffling")
     add("--profile", choices=list(profiles), default="paper", help="fidelity, default: %(default)s")
     add("--time-limit-s", type=_positive, default=None, help="give up after so many seconds")
+    add("--train-limit-s", type=_positive, default=None, help="of it, for the updates of a training")
     add("--result-file", type=Path, default=None, help="write all details to this JSON file")
     add("--data-dir", type=Path, default=Path("data"), help="the prepared data, default: ./%(default)s")
     add("--isolation", choices=[*map(str, Isolation)], default="programs", help="of candidates that are code")

@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from aira_jax.tasks import loader, mounts
+from aira_jax.programs import store
+from aira_jax.tasks import loader, mounts, preparation
 from aira_jax.tasks.evaluation import Split
 from aira_jax.tasks.lra import preparing, scripts, task_data, trainer
 
@@ -106,6 +107,42 @@ def change(inputs, logits):
     return logits - jnp.roll(logits, 1, axis=0)
 """
 
+WALKS_FRAMES = """
+import gc, sys
+
+frame = sys._getframe()
+while frame:
+    for name, value in list(frame.f_locals.items()):
+        if hasattr(value, "num_train_steps"):
+            object.__setattr__(value, "num_train_steps", 4000)
+    frame = frame.f_back
+for value in gc.get_objects():
+    if type(value).__name__ == "Settings":
+        object.__setattr__(value, "num_train_steps", 4000)
+"""
+GIVES_NAN = """
+def change(inputs, logits):
+    return logits / (inputs.sum(1, keepdims=True) * 0)
+"""
+HOLDS_A_TABLE = """
+import numpy as np
+
+TABLE = np.random.default_rng(0).random((1 << 16, 10), np.float32)
+
+
+def change(inputs, logits):
+    return logits + jnp.asarray(TABLE)[inputs.sum(1) % len(TABLE)]
+"""
+LEAVES = """
+import os
+os._exit(0)
+"""
+NEVER_ENDS = """
+def change(inputs, logits):
+    count = jax.lax.while_loop(lambda n: n < 1, lambda n: jnp.minimum(n + 1, 0), inputs.min())
+    return logits + count
+"""
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
@@ -164,16 +201,58 @@ def test_answers_that_a_fit_wrote_by_itself_are_not_read(tmp_path, data, monkeyp
     assert (code, result["value"], result["failure_class"]) == (3, None, "exit")
 
 
-@pytest.mark.slow
-def test_a_trainer_that_is_patched_where_the_candidate_runs_trains_nothing(tmp_path, data, monkeypatch):
+def test_numbers_that_are_none_end_the_training(tmp_path, data, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "model.py").write_text(SETTINGS + HONEST + PATCHES)
+    code, result = evaluated(tmp_path, GIVES_NAN, data)
+    assert (code, result["value"], result["failure_class"]) == (3, None, "nan")
+
+
+def test_constants_are_bounded(tmp_path, data, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(store, "LARGEST_BYTES", 2**20)
+    code, result = evaluated(tmp_path, HOLDS_A_TABLE, data)
+    assert (code, result["value"], result["failure_class"]) == (3, None, "interface")
+    assert "constants included" in result["message"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "source, failure", [(LEAVES, "interface"), (NEVER_ENDS, "timeout")], ids=["leaves", "never_ends"]
+)
+def test_by_hand_an_end_without_programs_and_programs_without_end_have_a_name(tmp_path, source, failure):
+    (tmp_path / "model.py").write_text(SETTINGS + HONEST + source)
+    script = str(loader.load(NAME).folder / "evaluate.py")
+    command = [sys.executable, script, "--profile=smoke", "--time-limit-s=15"]
+    done = subprocess.run(command, cwd=tmp_path, env=mounts.script_environment(), capture_output=True, text=True)
+    report = json.loads((tmp_path / "evaluation_report.json").read_text())
+    assert (done.returncode, report["value"], report["failure_class"]) == (3, None, failure)
+    left = [*preparation.private_root().glob("lra-*"), *tmp_path.glob("run-*")]
+    assert not left
+
+
+@pytest.mark.slow
+def test_programs_without_end_pass_the_limit_of_the_score(tmp_path, data):
+    (tmp_path / "model.py").write_text(SETTINGS + HONEST + NEVER_ENDS)
+    script = str(loader.load(NAME).folder / "evaluate.py")
+    for stage_name, folder, code in (("fit", tmp_path / "nothing", 0), ("score", data, 3)):
+        command = [sys.executable, script, *flags(tmp_path, stage_name, folder), "--time-limit-s=20"]
+        done = subprocess.run(command, cwd=tmp_path, env=mounts.script_environment(), capture_output=True, text=True)
+        assert done.returncode == code, done.stderr
+    assert json.loads((tmp_path / "result.json").read_text())["failure_class"] == "timeout"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", [PATCHES, WALKS_FRAMES], ids=["patches", "walks_frames"])
+def test_a_trainer_that_is_patched_where_the_candidate_runs_trains_nothing(tmp_path, data, monkeypatch, source):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.py").write_text(SETTINGS + HONEST + source)
     script = str(loader.load(NAME).folder / "evaluate.py")
     command = [sys.executable, script, *flags(tmp_path, "fit", tmp_path / "nothing")]
     done = subprocess.run(command, env=mounts.script_environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     code, result = stage(tmp_path, "score", data)
     assert code == 0, result
+    assert (result["steps"], result["extra"]["settings"]["num_train_steps"]) == (4, 4)
     assert result["value"] < 0.5
 
 

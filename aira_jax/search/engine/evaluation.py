@@ -167,7 +167,7 @@ class Evaluator:
                 return end
         mounts = (*score.mounts, Mount(predictions, PREDICTIONS))
         limit_s = score.limit_s + exported * fit_s  # where the fit exports programs, the score trains
-        argv = self._argv(split, "score", seed, limit_s)
+        argv = self._argv(split, "score", seed, limit_s, fit_s if exported else None)
         end = self._run(slot, dataclasses.replace(score, argv=argv, limit_s=limit_s, mounts=mounts), recorded)
         clear(predictions)
         return end
@@ -196,7 +196,9 @@ class Evaluator:
             printed_metric=self.task.metric if self._upstream and program is Program.TRUSTED else None,
         )
 
-    def _argv(self, split: str, stage: str, seed: int, limit_s: float) -> tuple[str, ...]:
+    def _argv(
+        self, split: str, stage: str, seed: int, limit_s: float, train_limit_s: float | None = None
+    ) -> tuple[str, ...]:
         call = Call(
             self.task.folder / "evaluate.py",
             self.task.artifact,
@@ -205,6 +207,7 @@ class Evaluator:
             stage,
             seed=seed,
             limit_s=limit_s,
+            train_limit_s=train_limit_s,
             upstream=self._upstream,
         )
         return call.argv

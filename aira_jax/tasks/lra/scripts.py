@@ -7,14 +7,15 @@ exports its programs (fit.py); `score` trains these and compares their answers (
 
 import contextlib
 import dataclasses
+import functools
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aira_jax.tasks import evaluation, fitting, preparation
+from aira_jax.tasks import apart, evaluation, fitting, preparation
 from aira_jax.tasks.evaluation import Arguments, EvaluatorError, Isolation, Score, Stage
 from aira_jax.tasks.lra import fit, preparing
 from aira_jax.tasks.lra.preparing import MODEL, Task
@@ -48,7 +49,8 @@ def evaluate(task: Task, argv: Sequence[str] | None = None) -> int:
 
 
 def _score(task: Task, arguments: Arguments, candidate: Candidate) -> Score:
-    """The accuracy of the answers; stage all lets a sandbox give them first."""
+    """The accuracy of the answers; stage all lets a sandbox export programs or give answers first."""
+    from aira_jax.tasks import loader
     from aira_jax.tasks.lra import score
 
     if arguments.stage is Stage.SCORE:
@@ -56,10 +58,13 @@ def _score(task: Task, arguments: Arguments, candidate: Candidate) -> Score:
         with tempfile.TemporaryDirectory(prefix="run-", dir=".") as kept:
             return score.scored(task, arguments, candidate, data=data, product=product, kept=Path(kept))
     with _mounted(task, arguments) as data:
-        fit_by_hand = _fit(task, arguments, candidate, data)
-        bounded = dataclasses.replace(arguments, time_limit_s=fit_by_hand.limit_s)
+        limits = loader.load_folder(task.folder).limits
+        fit_by_hand = _fit(task, arguments, candidate, data, limits)
+        score_s = arguments.time_limit_s or float(limits["score_s"])
+        bounded = dataclasses.replace(arguments, train_limit_s=fit_by_hand.limit_s)
         with fitting.fitted(fit_by_hand, arguments) as product, _kept(arguments) as kept:
-            return score.scored(task, bounded, candidate, data=data, product=product, kept=kept)
+            parts = functools.partial(score.scored, data=data, product=product, kept=kept)
+            return apart.call(parts, task, bounded, candidate, limit_s=fit_by_hand.limit_s + score_s)
 
 
 @contextlib.contextmanager
@@ -74,11 +79,10 @@ def _kept(arguments: Arguments) -> Iterator[Path]:
             shutil.move(made, target)
 
 
-def _fit(task: Task, arguments: Arguments, candidate: Candidate, data: Path) -> fitting.Fit:
+def _fit(
+    task: Task, arguments: Arguments, candidate: Candidate, data: Path, limits: Mapping[str, float]
+) -> fitting.Fit:
     """The fit by hand, under the limits of metadata.yaml. It sees ./data without labels, nothing where it exports."""
-    from aira_jax.tasks import loader
-
-    limits = loader.load_folder(task.folder).limits
     folders = [path for path in sorted(data.iterdir()) if path.is_dir()]
     exports = arguments.isolation is Isolation.PROGRAMS
     secret = [path for path in folders if exports or path.name.endswith("_with_labels")]

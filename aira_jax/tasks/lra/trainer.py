@@ -44,7 +44,7 @@ def answers(
     """
     task_data.check_profile(data, arguments.profile)
     rows = task_data.inputs(data, arguments.split)
-    limit_s = arguments.time_limit_s
+    limit_s = arguments.train_limit_s or arguments.time_limit_s
     job = fit.job(task, candidate, arguments, data=data / "train", workdir=folder / fit.RUN, limit_s=limit_s)
     job = dataclasses.replace(job, resume=False)
     curve: list[list[float]] = []
