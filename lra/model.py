@@ -6,7 +6,6 @@ B batch, L length, C classes.
 
 import dataclasses
 import functools
-import importlib.metadata
 import importlib.util
 import inspect
 import linecache
@@ -21,6 +20,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from aira_jax.core import machine
 from aira_jax.core.failures import Failure
 from lra import contract, encoders, settings
 from lra.failures import CandidateFault, Kind
@@ -279,12 +279,5 @@ def _import_message(error: BaseException, path: Path) -> str:
     text = f"importing model.py raises {type(error).__name__}: {_first_lines(error)}{innermost(error, path)}"
     if not isinstance(error, ModuleNotFoundError):
         return text
-    there = [name for name in PACKAGES if _installed(name)]
+    there = [name for name in PACKAGES if machine.version(name)]
     return f"{text}; package {error.name!r} is missing, available: {', '.join(there)} and the standard library"
-
-
-def _installed(name: str) -> bool:
-    try:
-        return bool(importlib.metadata.version(name))
-    except importlib.metadata.PackageNotFoundError:
-        return False

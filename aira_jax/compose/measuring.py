@@ -5,12 +5,10 @@ import os
 from pathlib import Path
 
 from aira_jax.patterns import Pattern
-from aira_jax.proxies import evaluator, mad, text, text_corpus, text_fidelity
+from aira_jax.proxies import evaluator, fidelity, mad, text, text_corpus, text_fidelity
 from aira_jax.proxies.corpora.windows import Short
 from aira_jax.proxies.result import ProxyResult, Split
 from aira_jax.proxies.text_fidelity import MAD, PROXIES
-
-WIDTH_PER_LAYER = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +55,7 @@ def measure(
 ) -> Scored:
     """Trains and scores `pattern`, or reads the result from the cache. Raises ValueError for unknown names."""
     sized = text_fidelity.of(proxy, preset)
-    sized = dataclasses.replace(sized, d=WIDTH_PER_LAYER * len(pattern)) if width_scaling else sized
+    sized = fidelity.scaled(sized, len(pattern)) if width_scaling else sized
     seeds = {"data_seed": data_seed, "eval_seed": eval_seed, "split": split}
     directory = None if cache_dir is None else Path(cache_dir)
     if proxy == MAD:

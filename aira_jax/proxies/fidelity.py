@@ -93,13 +93,7 @@ class Preset:
     def __post_init__(self):
         object.__setattr__(self, "seq_len", MappingProxyType(dict(self.seq_len)))
         check_tasks(self.tasks)
-        for field in ("d", "train", "test", "epochs", "batch"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"preset {self.name}: {field} = {getattr(self, field)}, use at least 1")
-        if self.d % 8:
-            raise ValueError(
-                f"preset {self.name}: d = {self.d} is no multiple of 8 (heads have 8 dims): use {self.d // 8 * 8 + 8}"
-            )
+        check_sizes(self, "d", "train", "test", "epochs", "batch")
         watched = self.stop_at is not None or self.select is Select.BEST_TEST
         if watched and not self.eval_every:
             raise ValueError(f"preset {self.name}: stop_at and select=best_test_madlab need eval_every >= 1")
@@ -128,6 +122,21 @@ class Preset:
     def steps(self) -> int:
         """Optimizer steps per task."""
         return self.epochs * -(-self.train // self.batch)
+
+
+def check_sizes(preset, *fields: str) -> None:
+    """Raises ValueError unless all of these fields are positive and the width holds whole heads."""
+    for field in fields:
+        if getattr(preset, field) < 1:
+            raise ValueError(f"preset {preset.name}: {field} = {getattr(preset, field)}, use at least 1")
+    if preset.d % 8:
+        mend = f"use {preset.d // 8 * 8 + 8}"
+        raise ValueError(f"preset {preset.name}: d = {preset.d} is no multiple of 8 (heads have 8 dims): {mend}")
+
+
+def scaled(preset, layers: int):
+    """`preset` at width 8 per layer: 16 layers have the published width 128, 6 have 48 (arXiv 2510.00379)."""
+    return dataclasses.replace(preset, d=8 * layers)
 
 
 def _plain(value):

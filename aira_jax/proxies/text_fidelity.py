@@ -64,11 +64,7 @@ class TextPreset:
     select: ClassVar[Select] = Select.LAST
 
     def __post_init__(self):
-        for field in ("d", "length", "train", "test", "epochs", "batch"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"preset {self.name}: {field} = {getattr(self, field)}, use at least 1")
-        if self.d % 8:
-            raise ValueError(f"preset {self.name}: d = {self.d} is no multiple of 8 (heads have 8 dims)")
+        fidelity.check_sizes(self, "d", "length", "train", "test", "epochs", "batch")
         if self.train < 2:
             raise ValueError(f"preset {self.name}: train = {self.train}, a 70:30 split needs at least 2 windows")
 

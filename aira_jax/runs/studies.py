@@ -20,6 +20,7 @@ from aira_jax.runs.tasks import facts
 from aira_jax.runs.view import NodeView, RunView
 from aira_jax.search.log import events
 from aira_jax.search.run import RESUMABLE
+from aira_jax.search.settings import PLACE
 from aira_jax.statistics import study as studies
 from aira_jax.statistics.rows import RunRow, Skipped, State, Step
 from aira_jax.statistics.study import Study, StudyOptions
@@ -31,8 +32,7 @@ from lra import settings as lra_settings
 from lra.failures import CandidateFault
 
 MODEL = "model.py"
-# A run's seed, and where it ran: no difference between agents.
-_PLACE = ("seed", "workers.", "paths.", "log.", "display.", "llm.base_url", "llm.key_env", "llm.path")
+_PLACE = ("seed", *PLACE)  # a run's seed, and where it ran: no difference between agents
 
 
 def study(folders: Iterable[str | os.PathLike], choice: StudyOptions | None = None) -> Study:

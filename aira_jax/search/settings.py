@@ -20,11 +20,12 @@ from aira_jax.search.engine.budget import Budget
 from aira_jax.search.operators.requests import Fitness, MemoryOptions, PromptOptions
 from aira_jax.search.policies import PolicyConfig
 
-PROPOSERS = (Operator.DRAFT, Operator.IMPROVE, Operator.DEBUG, Operator.CROSSOVER, Operator.ANALYZE)
+PROPOSERS = llms.PROPOSERS
 FREE_DICTS = ("extra", "prices")  # config.llm.*: keys are the provider's, not ours
 
+PLACE = ("workers.", "paths.", "log.", "display.", "llm.base_url", "llm.key_env", "llm.path")  # where a run runs
 # What may differ when a run is continued: it changes what is spent and where, never what is proposed or measured.
-CHANGEABLE = ("budget.", "workers.", "paths.", "log.", "display.", "llm.base_url", "llm.key_env", "llm.path")
+CHANGEABLE = ("budget.", *PLACE)
 
 
 class Dedupe(enum.StrEnum):

@@ -90,9 +90,7 @@ def gap(summary: Summary) -> Figure | None:
         axes.plot(ends, (y, y), "-", color=colour, lw=2, alpha=0.5, zorder=2)
         axes.plot(ends[0], y, "o", ms=9, mfc="white", mec=colour, mew=1.6, zorder=3)
         axes.plot(ends[1], y, "o", ms=4.5, color=colour, zorder=4)
-        axes.annotate(f"{_gap_told(cell)}, {cell.tested} of {cell.good} tested", (1, y),
-                      xycoords=("axes fraction", "data"), xytext=(6, 0), textcoords="offset points", va="center",
-                      fontsize=8, color=INK, annotation_clip=False)  # fmt: skip
+        _beside(axes, y, f"{_gap_told(cell)}, {cell.tested} of {cell.good} tested")
 
     return _panels(summary, cells, "Submitted (ring) and best found (dot) on test; gap and coverage", draw, None)
 
@@ -183,9 +181,7 @@ def _by_task(summary: Summary, cells: Sequence[Cell], title: str, value: Callabl
 
     def draw(axes: Axes, y: int, cell: Cell) -> None:
         _interval(axes, y, value(cell), look.colour[cell.agent], look.marker[cell.agent])
-        axes.annotate(f"{value(cell).value:.4f}, {cell.valid} of {cell.runs} runs", (1, y),
-                      xycoords=("axes fraction", "data"), xytext=(6, 0), textcoords="offset points", va="center",
-                      fontsize=8, color=INK, annotation_clip=False)  # fmt: skip
+        _beside(axes, y, f"{value(cell).value:.4f}, {cell.valid} of {cell.runs} runs")
 
     return _panels(summary, cells, title, draw, line)
 
@@ -227,8 +223,7 @@ def _intervals(axes: Axes, summary: Summary, shown: Mapping[str, Estimate], told
     look = Look(summary.study)
     for y, (agent, value) in enumerate(shown.items()):
         _interval(axes, y, value, look.colour[agent], look.marker[agent])
-        axes.annotate(told(value), (1, y), xycoords=("axes fraction", "data"), xytext=(6, 0), va="center", fontsize=8,
-                      textcoords="offset points", color=INK, annotation_clip=False)  # fmt: skip
+        _beside(axes, y, told(value))
     _name_lines(axes, list(shown))
 
 
@@ -236,6 +231,12 @@ def _interval(axes: Axes, y: int, value: Estimate, colour: str, marker: str) -> 
     if value.low is not None:
         axes.plot([value.low, value.high], [y, y], "-", color=colour, lw=2.2, alpha=0.55, solid_capstyle="butt")
     axes.plot(value.value, y, marker, ms=6.5, color=colour, mec="white", mew=0.6, zorder=3)
+
+
+def _beside(axes: Axes, y: int, text: str) -> None:
+    """Words at the right of a line."""
+    axes.annotate(text, (1, y), xycoords=("axes fraction", "data"), xytext=(6, 0), textcoords="offset points",
+                  va="center", fontsize=8, color=INK, annotation_clip=False)  # fmt: skip
 
 
 def _name_lines(axes: Axes, names: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from aira_jax import patterns
 from aira_jax.controls.outside import Outside
 from aira_jax.controls.trials import Method, Options, Region, Trial
 from aira_jax.patterns import Pattern, PatternError
+from aira_jax.proxies import fidelity
 from aira_jax.tasks.evaluation import Arguments, Stage, SubmissionError
 
 SUBMISSION = "submission.csv"
@@ -213,8 +214,5 @@ def require_one_stage(arguments: Arguments) -> None:
 
 
 def scaled(preset, pattern: Pattern):
-    """`preset` (a dataclass with width `d`), at width 8 per layer where the environment has AIRA_JAX_WIDTH_SCALING.
-
-    16 layers then have the published width 128, 6 layers have 48: the ratio of width to depth stays (arXiv 2510.00379).
-    """
-    return dataclasses.replace(preset, d=8 * len(pattern)) if os.environ.get(WIDTH_SCALING) else preset
+    """`preset`, at a width that grows with the pattern where the environment has AIRA_JAX_WIDTH_SCALING."""
+    return fidelity.scaled(preset, len(pattern)) if os.environ.get(WIDTH_SCALING) else preset
