@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from lra import designs, model, network
+from lra import designs, model, network, renaming
 from lra.job import Job, Recipe
 from lra.settings import TASKS, Settings
 from lra.steps import Programs, Steps
@@ -45,7 +45,9 @@ class Subject:
 def subject(
     task: str, name: str, settings: Settings, options: Mapping[str, Any] | None = None, *, exported: bool = False
 ) -> Subject:
-    """A design or an encoder by name, compiled; `exported`: from its programs on disk, as an evaluation trains it."""
+    """A design or an encoder by name, compiled; `exported`: from its programs on disk, under secret names, as an
+    evaluation of generated rows trains it.
+    """
     job = Job(task, Path(), name, settings, "paper", Path(), dict(options or {}), Recipe())
     kind = model.load(designs.path(name), task) if job.path else model.named(name, task)
     net = model.build(kind, task, settings, job.options)
@@ -54,7 +56,7 @@ def subject(
     if exported:
         with tempfile.TemporaryDirectory() as folder:
             network.export(net, task, settings, Path(folder))
-            trained = network.load(Path(folder), task, settings)
+            trained = renaming.renamed(network.load(Path(folder), task, settings), task, "0" * 16)
     programs = Steps(job, trained, tuple(jax.local_devices()[:1])).compile()
     return Subject(programs, tokens(task, settings), probe.params)
 

@@ -18,6 +18,7 @@ from aira_jax.core.operators import Operator
 from aira_jax.llm import control
 from aira_jax.llm.base import Role, Sampling
 from aira_jax.sandbox.base import Sandbox
+from aira_jax.search.engine import session as sessions
 from aira_jax.search.engine.calls import asks_again
 from aira_jax.search.engine.confirm import confirm, submit
 from aira_jax.search.engine.context import Proposer, RunContext
@@ -87,6 +88,8 @@ def search(
         with Interrupts() as interrupts:
             stopped, exit = _run(session, prepared, session.pool(interrupts))
         session.end(stopped.reason)
+    if exit is Exit.DONE:
+        sessions.discard_secret_rows(settings, task, drawn)
     return Finished(folder, stopped, exit)
 
 

@@ -90,6 +90,15 @@ def prepare_test(
     return place.prepared()
 
 
+def discard(
+    task: Task, profile: str, data_root: str | Path, hidden_seed: int | None = None, self_reported: bool = False
+) -> None:
+    """Removes what `prepare` and `prepare_test` made for these arguments; they make it again, row by row."""
+    place = _Place.of(task, profile, data_root, hidden_seed, self_reported)
+    for folder in (place.agent, place.labels(Split.TEST).parent):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Place:
     """Where the data of one (task, profile, seed, mode) lie."""

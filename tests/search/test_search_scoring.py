@@ -374,3 +374,18 @@ def test_a_run_of_generated_rows_draws_them_from_a_secret_that_its_log_keeps():
     assert data_seed(Settings(eval=Eval(hidden_seed=0)), task, []) == 0
     for fixed in ("LongContextReasoningLRATextAccuracy", "NeuralArchitectureSearchMAD2PrimitivesAccuracy"):
         assert data_seed(Settings(), loader.load(fixed), []) is None
+
+
+def test_rows_of_one_run_go_when_it_is_done_and_shared_rows_stay(monkeypatch):
+    from aira_jax.search.engine import session
+    from aira_jax.search.settings import Eval, Settings
+    from aira_jax.tasks import loader
+
+    gone = []
+    monkeypatch.setattr(session.mounts, "discard", lambda task, *_, hidden_seed, **__: gone.append(hidden_seed))
+    task = loader.load("LongContextReasoningLRAListOpsAccuracy")
+    session.discard_secret_rows(Settings(), task, 17)
+    session.discard_secret_rows(Settings(), task, None)  # begun by an older version
+    session.discard_secret_rows(Settings(eval=Eval(hidden_seed=5)), task, 5)
+    session.discard_secret_rows(Settings(), loader.load("LongContextReasoningLRATextAccuracy"), None)
+    assert gone == [17]

@@ -234,6 +234,19 @@ def test_a_hidden_seed_makes_other_data_and_stays_out_of_names(toy, tmp_path):
     assert not any("424242" in path.read_text() for path in (tmp_path / "data").rglob("prepared.json"))
 
 
+def test_discarded_data_are_gone_and_made_again_equal(toy, tmp_path):
+    arguments = (toy, "smoke", tmp_path / "root", 42)
+    first = mounts.prepare_test(*arguments)
+    other = mounts.prepare_test(*arguments[:3])
+    found = (first.agent / "train" / "x.txt").read_text()
+    mounts.discard(*arguments)
+    assert not first.agent.exists()
+    assert not first.eval_test.exists()
+    assert other.agent.exists()
+    assert other.eval_test.exists()
+    assert (mounts.prepare(*arguments).agent / "train" / "x.txt").read_text() == found
+
+
 def test_a_hidden_seed_of_the_environment_is_not_used_unless_it_is_passed(toy, tmp_path, monkeypatch):
     monkeypatch.setenv("AIRA_JAX_HIDDEN_SEED", "9")
     prepared = mounts.prepare(toy, "smoke", tmp_path / "data")

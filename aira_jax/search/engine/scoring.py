@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aira_jax.sandbox.base import Sandbox
 from aira_jax.search.engine.evaluation import Evaluator, Recorded
-from aira_jax.search.engine.session import Session, data_root, data_seed, last_config
+from aira_jax.search.engine.session import Session, data_root, data_seed, discard_secret_rows, last_config
 from aira_jax.search.engine.workers import Interrupts, WorkerPool
 from aira_jax.search.log import events
 from aira_jax.search.log.events import Kind, Record
@@ -129,7 +129,9 @@ def score_run(
             chosen = settings.test.repeat_winner if repeats is None else repeats
             score_wanted(session, session.pool(interrupts), settings.test.when, chosen)
             session.end("interrupt" if interrupts.requested else "done")
-            return not interrupts.requested
+        if not interrupts.requested:
+            discard_secret_rows(settings, task, data_seed(settings, task, session.log.records))
+        return not interrupts.requested
     finally:
         session.close()
 

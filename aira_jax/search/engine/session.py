@@ -31,10 +31,10 @@ from aira_jax.search.log.events import EventLog, Kind, Record, WriteFailed, cano
 from aira_jax.search.log.journal import Control, Journal, Observer
 from aira_jax.search.log.tree import Tree
 from aira_jax.search.operators import prompts
-from aira_jax.search.operators.requests import Compute, installed_packages
+from aira_jax.search.operators.requests import Compute, Fitness, installed_packages
 from aira_jax.search.policies import PolicyConfig
 from aira_jax.search.settings import Fsync, Settings, is_changeable
-from aira_jax.tasks import sources
+from aira_jax.tasks import mounts, sources
 from aira_jax.tasks.compose.space import MIN_LAYERS, WIDTH_SCALING
 from aira_jax.tasks.evaluation import Isolation
 from aira_jax.tasks.mounts import Prepared
@@ -78,6 +78,15 @@ def data_seed(settings: Settings, task: Task, records: Sequence[Record]) -> int 
 def has_secret_rows(task: Task) -> bool:
     """Whether each run draws rows of its own."""
     return task.executes_candidate and task.isolation is Isolation.PROGRAMS and task.corpus is None
+
+
+def discard_secret_rows(settings: Settings, task: Task, drawn: int | None) -> None:
+    """Removes rows that belong to one run, once it is done: its log keeps what makes them again, and no other run
+    reads them.
+    """
+    if has_secret_rows(task) and settings.eval.hidden_seed is None and drawn is not None:
+        own = settings.fitness is Fitness.SELF_REPORTED
+        mounts.discard(task, settings.profile, data_root(settings), hidden_seed=drawn, self_reported=own)
 
 
 class Session:
