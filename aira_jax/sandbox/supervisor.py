@@ -325,7 +325,8 @@ def _outcome(killed_for: str | None, status: int | None, wall_s: float, watch: W
 
 
 def main() -> None:
-    os.setsid()
+    if os.getsid(0) != os.getpid():  # as the first process of a container it leads a session already
+        os.setsid()
     linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     harness = Harness()

@@ -23,6 +23,7 @@ def main(words: list[str]) -> None:
     linux.unshare(linux.CLONE_NEWPID, "pid")
     if (child := os.fork()) != 0:
         sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    os.setsid()
     linux.mount(None, "/", None, linux.MS_REC | linux.MS_PRIVATE)
     sources = [os.open(here, os.O_PATH) for here, _, _ in volumes]
     devices = {name: os.open(f"/dev/{name}", os.O_PATH) for name in ("null", "zero", "urandom")}
