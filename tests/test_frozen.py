@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from absl import flags
 
-from aira_jax.configs import latency, lra, search
+from aira_jax.configs import latency, lra, pretrain, search
 from aira_jax.core import config_flag, files, settings
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = {"latency": latency, "lra": lra, "search": search}
+CONFIGS = {"latency": latency, "lra": lra, "pretrain": pretrain, "search": search}
 EARLIER = {"statistics": "stats"}  # a name that remains, and the script that it runs
 FROZEN = Path(__file__).with_name("frozen")
 
@@ -57,6 +57,7 @@ def options() -> Iterator[str]:
 
 def variants() -> Iterator[str]:
     tables = {"search": (search.VARIANTS, search.AGENTS), "latency": (latency.VARIANTS,), "lra": (lra.RECIPES,)}
+    tables["pretrain"] = (pretrain.VARIANTS,)
     yield from (f"{family}:{name}" for family, found in tables.items() for table in found for name in table)
 
 

@@ -6,6 +6,7 @@ Source: arXiv 2605.15871, section 6.1 and appendix D.
 """
 
 import dataclasses
+import re
 import sys
 from typing import TextIO
 
@@ -128,6 +129,22 @@ def get(name: str, *, variant: str | None = None, scale: str) -> Model:
         build=parse(build),
         note=note,
     )
+
+
+def slugs() -> dict[str, tuple[str, str]]:
+    """Short names for flags, e.g. `airahybrid_d_str`: slug -> (name, variant); "_st" is stacked, "_str" stretched."""
+    return {_slug(name, variant): (name, variant) for name, variant in models()}
+
+
+def by_slug(slug: str, *, scale: str) -> Model:
+    """The model of a slug. Raises ValueError with the closest one."""
+    name, variant = slugs()[choices.among("architecture", slug, slugs())]
+    return get(name, variant=variant, scale=scale)
+
+
+def _slug(name: str, variant: str) -> str:
+    words = re.sub(r"[^a-z0-9]+", "_", name.partition(" (")[0].lower()).strip("_")
+    return words + {"stacked": "_st", "stretched": "_str"}.get(variant, "")
 
 
 def scaled() -> tuple[Model, ...]:

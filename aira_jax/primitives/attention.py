@@ -13,16 +13,18 @@ import jax.numpy as jnp
 from flax import struct
 
 from aira_jax.primitives.linear import Linear, LinearInit
+from aira_jax.primitives.remat import kept
 from aira_jax.primitives.rotary import rotate
 
 QUERY_BLOCK = 32
 
 
 class AttentionImpl(enum.StrEnum):
-    """DENSE: plain einsums over all pairs, the reference. BLOCKED: `causal_attention`."""
+    """DENSE: plain einsums over all pairs, the reference. BLOCKED: `causal_attention`. CUDNN: fused, on a GPU."""
 
     DENSE = "dense"
     BLOCKED = "blocked"
+    CUDNN = "cudnn"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,13 +131,24 @@ class Attention(nn.Module):
         )
 
     def __call__(self, x_BLD: jax.Array) -> jax.Array:
-        q_BLHP, k_BLKP, v_BLKP = self._project(x_BLD, start=0)
+        return self.out(self._mix(*self._project(x_BLD, start=0)))
+
+    def _mix(self, q_BLHP: jax.Array, k_BLKP: jax.Array, v_BLKP: jax.Array) -> jax.Array:
         match self.config.impl:
             case AttentionImpl.DENSE:
-                o_BLHP = attend(q_BLHP, k_BLKP, v_BLKP, jnp.tri(x_BLD.shape[1], dtype=bool))
+                o_BLHP = attend(q_BLHP, k_BLKP, v_BLKP, jnp.tri(q_BLHP.shape[1], dtype=bool))
             case AttentionImpl.BLOCKED:
                 o_BLHP = causal_attention(q_BLHP, k_BLKP, v_BLKP)
-        return self.out(o_BLHP.reshape(*x_BLD.shape[:2], -1))
+            case AttentionImpl.CUDNN:
+                o_BLHP = jax.nn.dot_product_attention(q_BLHP, k_BLKP, v_BLKP, is_causal=True, implementation="cudnn")
+        return kept(o_BLHP.reshape(*q_BLHP.shape[:2], -1))
+
+    def prefill(self, x_BLD: jax.Array, cache: AttentionCache) -> tuple[jax.Array, AttentionCache]:
+        """The call on all tokens, and the memory of them; `cache` is that of empty sequences."""
+        q_BLHP, k_BLKP, v_BLKP = self._project(x_BLD, start=0)
+        k_BSKP = jax.lax.dynamic_update_slice_in_dim(cache.k_BSKP, k_BLKP, 0, axis=1)
+        v_BSKP = jax.lax.dynamic_update_slice_in_dim(cache.v_BSKP, v_BLKP, 0, axis=1)
+        return self.out(self._mix(q_BLHP, k_BLKP, v_BLKP)), AttentionCache(k_BSKP, v_BSKP)
 
     def init_cache(self, batch: int, length: int) -> AttentionCache:
         """Room for `length` positions of `batch` sequences."""

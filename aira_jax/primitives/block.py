@@ -92,6 +92,12 @@ class Block(nn.Module):
         """The layer's memory of `batch` empty sequences that will grow to at most `length` tokens."""
         return self.layer.init_cache(batch, length)
 
+    def prefill(self, x_BLD: jax.Array, cache):
+        """The call on all tokens of empty sequences: (x, cache) after the block."""
+        post = self.place is NormPlace.POST
+        y_BLD, cache = self.layer.prefill(x_BLD if post else self.norm(x_BLD), cache)
+        return x_BLD + (self.norm(y_BLD) if post else y_BLD).astype(x_BLD.dtype), cache
+
     def step(self, x_BD: jax.Array, cache, position: jax.Array):
         """One token per sequence: (x, cache) after the block."""
         post = self.place is NormPlace.POST

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from aira_jax.primitives.linear import Linear, LinearInit
+from aira_jax.primitives.remat import kept
 from kernels_pallas.conv1d.api import causal_conv1d, causal_conv1d_step
 from kernels_pallas.gated_norm.api import gated_rmsnorm
 from kernels_pallas.ssd.api import ssd, ssd_step
@@ -111,7 +112,16 @@ class Mamba2(nn.Module):
         z_BLI, xBC_BLK, dt_BLH = self._project(x_BLD)
         xBC_BLK = causal_conv1d(xBC_BLK, *self._conv())
         y_BLHP = ssd(*self._operands(xBC_BLK, dt_BLH), D=self.D, dt_bias=self.dt_bias, chunk=c.chunk, impl=c.ssd_impl)
-        return self._out(y_BLHP, z_BLI)
+        return self._out(kept(y_BLHP), z_BLI)
+
+    def prefill(self, x_BLD: jax.Array, cache: Mamba2Cache) -> tuple[jax.Array, Mamba2Cache]:
+        """The call on all tokens, and the memory of them; `cache` is that of empty sequences."""
+        c = self.config
+        z_BLI, xBC_BLK, dt_BLH = self._project(x_BLD)
+        xBC_BLK, conv_BWK = causal_conv1d(xBC_BLK, *self._conv(), return_final_state=True)
+        operands, skip = self._operands(xBC_BLK, dt_BLH), {"D": self.D, "dt_bias": self.dt_bias}
+        y_BLHP, state_BHPN = ssd(*operands, **skip, chunk=c.chunk, impl=c.ssd_impl, return_final_state=True)
+        return self._out(y_BLHP, z_BLI), Mamba2Cache(conv_BWK.astype(cache.conv_BWK.dtype), state_BHPN)
 
     def init_cache(self, batch: int, length: int) -> Mamba2Cache:
         """The empty past of `batch` sequences; `length` does not matter."""

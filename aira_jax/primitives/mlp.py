@@ -61,6 +61,10 @@ class MLP(nn.Module):
         del batch, length
         return ()
 
+    def prefill(self, x_BLD: jax.Array, cache: tuple[()]) -> tuple[jax.Array, tuple[()]]:
+        """The call on all tokens."""
+        return self(x_BLD), cache
+
     def step(self, x_BD: jax.Array, cache: tuple[()], position: jax.Array) -> tuple[jax.Array, tuple[()]]:
         """One token per sequence."""
         del position
