@@ -4,7 +4,7 @@ Every operator has a reference, XLA implementations and, where it pays, Pallas o
 dispatch rule (common/dispatch.py). Importing this package needs no device and no Pallas backend.
 """
 
-from kernels_pallas.common.dispatch import Choice, Impl, chosen, interpret_mode
+from kernels_pallas.common.dispatch import Choice, Impl, chosen, interpret_mode, portable
 from kernels_pallas.common.specs import ConvSpec, NormSpec, ScanSpec, SsdSpec, XentSpec
 from kernels_pallas.conv1d.api import causal_conv1d, causal_conv1d_step
 from kernels_pallas.gated_norm.api import gated_rmsnorm
@@ -36,6 +36,7 @@ __all__ = [
     "gated_rmsnorm",
     "interpret_mode",
     "linear_xent",
+    "portable",
     "selfcheck",
     "ssd",
     "ssd_step",

@@ -18,6 +18,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+import kernels_pallas
 from aira_jax.train.checkpoints import Checkpoints
 from aira_jax.train.errors import TrainingError
 from aira_jax.train.metrics import FULL, MetricsLog, OnRow
@@ -58,8 +59,9 @@ def check(job: Job) -> dict[str, Any]:
 
 def export(job: Job, folder: Path) -> None:
     """Imports the job's model and writes its programs (see `lra.network`); needs no data. Raises: CandidateFault."""
-    net, _ = _built(job)
-    network.export(net, job.task, job.settings, folder)
+    with kernels_pallas.portable():
+        net, _ = _built(job)
+        network.export(net, job.task, job.settings, folder)
 
 
 def predict(trained: Trained, split: store.Split) -> np.ndarray:

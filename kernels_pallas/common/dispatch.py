@@ -20,6 +20,7 @@ import jax
 log = logging.getLogger("kernels_pallas")
 TUNED_PATH = Path(__file__).parent.parent / "tuned.json"
 _interpret = contextvars.ContextVar("kernels_pallas_interpret", default=False)
+_portable = contextvars.ContextVar("kernels_pallas_portable", default=False)
 _block_sizes = contextvars.ContextVar("kernels_pallas_block_sizes", default=None)
 _chosen: dict[tuple[str, str], "Choice"] = {}
 
@@ -73,6 +74,16 @@ def interpret_mode():
         yield
     finally:
         _interpret.reset(token)
+
+
+@contextlib.contextmanager
+def portable():
+    """Inside, `auto` passes over Pallas: what is traced holds operations of XLA alone, as exported programs must."""
+    token = _portable.set(True)
+    try:
+        yield
+    finally:
+        _portable.reset(token)
 
 
 @contextlib.contextmanager
@@ -157,6 +168,8 @@ def resolve(op: Op, spec, impl="auto", *, chunk: int | None = None) -> Choice:
         objection = _objection(op, candidate, spec, where)
         if candidate.is_pallas and interpreting():
             objection = "interpret_mode() runs only what is called by name"
+        if candidate.is_pallas and _portable.get():
+            objection = "portable() keeps to XLA"
         if objection is None:
             tuned = entry is not None and candidate == entry["impl"]
             reason = f"auto on {where}" + (", tuned table" if tuned else "")
