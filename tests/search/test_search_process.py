@@ -90,10 +90,10 @@ def test_a_search_ends_with_its_report_and_the_fake_result_of_a_candidate_counts
     assert not any(value.encode() in log for value in secrets.values())
 
 
-def kill_and_resume(root: Path, kills: int, seed: int, n: int) -> None:
+def kill_and_resume(root: Path, *more: str, kills: int, seed: int, n: int) -> None:
     """Kills a run at random moments until it has finished; compares it with one that was never killed."""
     rng = random.Random(seed)
-    flags = (f"--config.workers.n={n}", f"--config.workers.slots_per_device={n}")
+    flags = (f"--config.workers.n={n}", f"--config.workers.slots_per_device={n}", *more)
     whole = run(root, *flags, workdir="whole")
     assert whole.returncode == 0, whole.stderr
     killed = 0
@@ -129,6 +129,17 @@ def test_a_killed_run_continues_to_the_same_end(tmp_path, n):
 @pytest.mark.parametrize("n", [1, 3])
 def test_a_run_killed_twenty_times_continues_to_the_same_end(tmp_path, n):
     kill_and_resume(tmp_path, kills=20, seed=10 + n, n=n)
+
+
+@pytest.mark.slow
+def test_a_run_of_equal_candidates_killed_ten_times_continues_to_the_same_end(tmp_path):
+    text = search_lab.answer(0.5, "sleep 0.5\n")
+    lines = [{"node": i, "operator": "draft", "attempt": 0, "completion": text} for i in range(STEPS)]
+    file = search_lab.replay_file(tmp_path / "r.jsonl", lines)
+    replayed = ("--config.llm.backend=replay", f"--config.llm.path={file}", f"--config.agent={RUN.parent.name}")
+    kill_and_resume(tmp_path, *replayed, kills=10, seed=5, n=3)
+    nodes = tree(tmp_path / "killed" / RUN).nodes
+    assert [node.duplicate_of for node in nodes] == [None, *[0] * (STEPS - 1)]
 
 
 def sleeper(root: Path) -> str:
