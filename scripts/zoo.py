@@ -2,14 +2,14 @@
 
 python scripts/zoo.py                                                       all 63 scaled models
 python scripts/zoo.py --name=AIRAformer-D --variant=stretched --scale=1B --json
-python scripts/zoo.py --check                                               printed patterns against their counts
+python scripts/zoo.py --check                    patterns, counts, steps, ratios and sizes as printed against each other
 """
 
 import json
 
 from absl import flags
 
-from aira_jax.compose import dims, zoo
+from aira_jax.compose import dims, zoo, zoo_contradictions
 from aira_jax.core import cli
 
 _NAME = flags.DEFINE_string("name", None, "One architecture; all of them if left out.")
@@ -22,6 +22,7 @@ _JSON = flags.DEFINE_bool("json", False, "Print one JSON array.")
 def main(_):
     if _CHECK.value:
         zoo.check()
+        print(*zoo_contradictions.lines(), sep="\n")
         return
     models = [zoo.get(name, variant=variant, scale=scale) for scale in _SCALE.value for name, variant in _wanted(scale)]
     if _JSON.value:

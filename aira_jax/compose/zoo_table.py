@@ -1,8 +1,8 @@
 """The published architectures as printed, and the repairs of printed patterns that contradict their own counts.
 
 Source: arXiv 2605.15871, section 6.1 and appendix D (patterns, layers, parameters in billions), table 10 (A and M of
-the two-primitive models). Everything here is a literal; nothing is recomputed by the extrapolator, whose rules the
-published models follow only in part.
+the two-primitive models), table 11 (layers of the three-primitive models). Everything here is a literal; nothing is
+recomputed by the extrapolator, whose rules the published models follow only in part.
 """
 
 SPACES = {  # model -> primitives of its family; the order of the zoo
@@ -139,4 +139,63 @@ KEPT = {
         "its 27 layers (9/18/0) fit the printed 27 layers and 1.00 billion parameters; table 10 repeats the counts of "
         "the stretched model"
     ),
+}
+
+# Layers (A, M, Mb) beside the steps of the three-primitive models: table 11, which counts other layers than the table
+# of patterns for some of them. Of its rows at 3B only the one below is repeated here.
+STEP_COUNTS = {
+    ("Nemotron-H (Approx.)", "-", "350M"): (2, 8, 8),
+    ("Nemotron-2 (Approx.)", "-", "350M"): (1, 8, 8),
+    ("Composer (2Mb-M-3A)", "-", "350M"): (12, 4, 10),
+    ("AIRAhybrid-A", "stretched", "350M"): (0, 4, 16),
+    ("AIRAhybrid-B", "stretched", "350M"): (4, 6, 10),
+    ("AIRAhybrid-B", "stacked", "350M"): (4, 6, 10),
+    ("AIRAhybrid-C", "stretched", "350M"): (16, 4, 9),
+    ("AIRAhybrid-D", "stretched", "350M"): (3, 8, 7),
+    ("AIRAhybrid-D", "stacked", "350M"): (3, 8, 7),
+    ("AIRAhybrid-E", "stretched", "350M"): (6, 8, 6),
+    ("AIRAhybrid-E", "stacked", "350M"): (6, 8, 6),
+    ("Nemotron-H (Approx.)", "-", "1B"): (3, 13, 12),
+    ("Nemotron-2 (Approx.)", "-", "1B"): (3, 13, 13),
+    ("Composer (M-2Mb-2A-M)", "-", "1B"): (10, 12, 10),
+    ("AIRAhybrid-A", "stretched", "1B"): (0, 6, 26),
+    ("AIRAhybrid-B", "stretched", "1B"): (6, 10, 16),
+    ("AIRAhybrid-B", "stacked", "1B"): (6, 10, 16),
+    ("AIRAhybrid-C", "stretched", "1B"): (21, 6, 13),
+    ("AIRAhybrid-D", "stretched", "1B"): (6, 14, 12),
+    ("AIRAhybrid-D", "stacked", "1B"): (6, 14, 12),
+    ("AIRAhybrid-E", "stretched", "1B"): (10, 12, 10),
+    ("AIRAhybrid-E", "stacked", "1B"): (10, 12, 10),
+    ("AIRAhybrid-C", "stretched", "3B"): (32, 9, 20),
+}
+
+# Ratios of A to M, one decimal, beside the two-primitive patterns.
+RATIOS = {
+    ("Llama 3.2", "-", "350M"): 1.0,
+    ("Llama 3.2", "-", "1B"): 1.0,
+    ("Llama 3.2", "-", "3B"): 1.0,
+    ("Composite", "stacked", "350M"): 0.5,
+    ("Composite", "stacked", "1B"): 0.5,
+    ("Composite", "stacked", "3B"): 0.5,
+    ("Composite", "stretched", "350M"): 0.4,
+    ("Composite", "stretched", "1B"): 0.5,
+    ("Composite", "stretched", "3B"): 0.5,
+    ("AIRAformer-A", "stretched", "350M"): 0.8,
+    ("AIRAformer-A", "stretched", "1B"): 0.8,
+    ("AIRAformer-A", "stretched", "3B"): 0.8,
+    ("AIRAformer-B", "stacked", "350M"): 0.4,
+    ("AIRAformer-B", "stacked", "1B"): 0.8,
+    ("AIRAformer-B", "stacked", "3B"): 0.7,
+    ("AIRAformer-C", "stacked", "350M"): 2.4,
+    ("AIRAformer-C", "stacked", "1B"): 2.2,
+    ("AIRAformer-C", "stacked", "3B"): 2.4,
+    ("AIRAformer-C", "stretched", "350M"): 3.0,
+    ("AIRAformer-C", "stretched", "1B"): 3.0,
+    ("AIRAformer-C", "stretched", "3B"): 2.4,
+    ("AIRAformer-D", "stacked", "350M"): 2.4,
+    ("AIRAformer-D", "stacked", "1B"): 2.2,
+    ("AIRAformer-D", "stacked", "3B"): 2.4,
+    ("AIRAformer-D", "stretched", "350M"): 2.0,
+    ("AIRAformer-D", "stretched", "1B"): 2.2,
+    ("AIRAformer-D", "stretched", "3B"): 2.0,
 }

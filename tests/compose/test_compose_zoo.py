@@ -5,8 +5,9 @@ import io
 
 import pytest
 
-from aira_jax.compose import dims, zoo
+from aira_jax.compose import dims, zoo, zoo_contradictions, zoo_table
 from aira_jax.compose.extrapolate import stack, stretch
+from aira_jax.compose.zoo_contradictions import Kind
 from aira_jax.patterns import parse
 
 
@@ -97,6 +98,41 @@ def test_check_prints_every_contradiction():
     assert len(wrong) == 18
     assert all(m.printed in text and m.build.source in text and m.note in text for m in wrong)
     assert text.endswith("45 of 63 printed patterns agree with their counts\n")
+
+
+def test_contradictions_between_tables_are_computed():
+    where = {kind: [c.where for c in zoo_contradictions.find() if c.kind is kind] for kind in Kind}
+    assert where[Kind.STEPS] == [
+        "Nemotron-2 (Approx.), 350M",
+        "AIRAhybrid-A (Stretched), 350M",
+        "AIRAhybrid-B (Stacked), 350M",
+        "AIRAhybrid-C (Stretched), 350M",
+        "AIRAhybrid-E (Stretched), 350M",
+        "AIRAhybrid-E (Stacked), 350M",
+        "AIRAhybrid-C (Stretched), 3B",
+    ]
+    assert where[Kind.NO_PATTERN] == ["Composer (M-2Mb-2A-M), 1B"]
+    assert where[Kind.ROUNDING] == ["Composite (Stacked), 3B"]
+    assert len(where[Kind.RATIO]) == len(where[Kind.SUM]) == 7
+    astray = [c.where for c in zoo_contradictions.find() if c.kind is Kind.RATIO and "which" not in c.words]
+    assert astray == ["AIRAformer-C (Stretched), 1B", "AIRAformer-C (Stretched), 3B"]
+
+
+def test_a_table_without_a_slip_has_no_contradiction(monkeypatch):
+    key = "AIRAformer-C", "stretched", "1B"
+    monkeypatch.setattr(zoo_table, "RATIOS", {key: 2.2})
+    monkeypatch.setattr(zoo_table, "STEP_COUNTS", {key: (33, 15, 0)})
+    assert {c.kind for c in zoo_contradictions.find()} == {Kind.SUM, Kind.ROUNDING}
+
+
+def test_step_counts_and_ratios_are_those_of_the_published_tables(published):
+    steps = {(row["architecture"], row["scale"]): (int(row["A"]), int(row["M"]), int(row["Mb"]))
+             for row in published("isoflop_steps.csv")}  # fmt: skip
+    here = {(n if v == zoo.ONLY else f"{n} ({v.capitalize()})", s): c for (n, v, s), c in zoo_table.STEP_COUNTS.items()}
+    assert {key: c for key, c in here.items() if key != ("AIRAhybrid-C (Stretched)", "3B")}.items() <= steps.items()
+    ratios = {(row["architecture"], row["variant"], row["scale"]): float(row["am_ratio_printed"].removesuffix(":1"))
+              for row in published("patterns.csv") if row["am_ratio_printed"]}  # fmt: skip
+    assert ratios == zoo_table.RATIOS
 
 
 def test_a_base_is_shared_by_the_variants():
