@@ -5,28 +5,55 @@ concatenation has the lowest id merges first. Source: Sennrich et al. 2016; Radf
 """
 
 import collections
+import enum
 import functools
 import heapq
 import itertools
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 _SPACE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 
 
-def pieces(text: str) -> list[str]:
-    """Cuts text as GPT-2 does: contractions, words, numbers and signs, each with one leading blank, and white space."""
-    return _splitter().findall(text)
+class Splitter(enum.StrEnum):
+    """How text is cut before bytes merge; merges never cross a cut.
+
+    gpt2     contractions, words, numbers and signs, each with one leading blank, and white space
+    gpt4     contractions in any case, words with one leading sign, at most 2 digits, line ends close a piece
+    llama3   as gpt4, with at most 3 digits, and several line ends in one piece
+    """
+
+    GPT2 = "gpt2"
+    GPT4 = "gpt4"
+    LLAMA3 = "llama3"
+
+
+class Ties(enum.StrEnum):
+    """Which of equally frequent pairs merges first: the smaller bytes, or the smaller token ids."""
+
+    BYTES = "bytes"
+    IDS = "ids"
+
+
+def pieces(text: str, splitter: Splitter = Splitter.GPT2) -> list[str]:
+    """The pieces of a text, in order; together they are the text."""
+    return _pattern(splitter).findall(text)
 
 
 @functools.cache
-def _splitter() -> re.Pattern:
-    letter, number = _category("L"), _category("N")
+def _pattern(splitter: Splitter) -> re.Pattern:
+    letter, number, space = _category("L"), _category("N"), _SPACE
+    blanks = rf"[{space}]+(?![^{space}])|[{space}]+"
+    if splitter is Splitter.GPT2:
+        signs = rf" ?[^{space}{letter}{number}]+"
+        return re.compile(rf"'s|'t|'re|'ve|'m|'ll|'d| ?[{letter}]+| ?[{number}]+|{signs}|{blanks}")
+    digits, lines = {Splitter.GPT4: ("{1,2}", ""), Splitter.LLAMA3: ("{1,3}", "+")}[splitter]
     return re.compile(
-        rf"'s|'t|'re|'ve|'m|'ll|'d| ?[{letter}]+| ?[{number}]+| ?[^{_SPACE}{letter}{number}]+"
-        rf"|[{_SPACE}]+(?![^{_SPACE}])|[{_SPACE}]+"
+        rf"'(?i:s|t|re|ve|m|ll|d)|[^\r\n{letter}{number}]?[{letter}]+|[{number}]{digits}"
+        rf"| ?[^{space}{letter}{number}]+[\r\n]*|[{space}]*[\r\n]{lines}|{blanks}"
     )
 
 
@@ -54,15 +81,23 @@ def merge(piece: bytes, ranks: Mapping[bytes, int]) -> list[int]:
     return [ranks[part] for part in parts]
 
 
-def learn(texts: Iterable[str], size: int) -> dict[bytes, int]:
+def learn(
+    texts: Iterable[str],
+    size: int,
+    *,
+    splitter: Splitter = Splitter.GPT2,
+    ties: Ties = Ties.BYTES,
+    least: int = 2,
+) -> dict[bytes, int]:
     """A vocabulary of at most `size` tokens: the 256 bytes, then the most frequent pair again and again.
 
-    Pairs that are equally frequent merge in the order of their bytes; a pair that occurs once does not merge.
+    `ties` orders pairs that are equally frequent; a pair that occurs fewer than `least` times does not merge.
     """
-    words = _Words(collections.Counter(piece for text in texts for piece in pieces(text)))
     ranks = {bytes([byte]): byte for byte in range(256)}
+    order = {Ties.BYTES: lambda pair: pair, Ties.IDS: lambda pair: (ranks[pair[0]], ranks[pair[1]])}[ties]
+    words = _Words(collections.Counter(piece for text in texts for piece in pieces(text, splitter)), order)
     while len(ranks) < size:
-        pair = words.most_frequent()
+        pair = words.most_frequent(least)
         if pair is None:
             break
         ranks.setdefault(pair[0] + pair[1], len(ranks))
@@ -73,14 +108,15 @@ def learn(texts: Iterable[str], size: int) -> dict[bytes, int]:
 class _Words:
     """The distinct pieces of a text as lists of tokens, and how often each pair of neighbours occurs in them."""
 
-    def __init__(self, counts: Mapping[str, int]):
+    def __init__(self, counts: Mapping[str, int], order: Callable[[tuple[bytes, bytes]], Any]):
+        self.order = order
         self.words = [[bytes([byte]) for byte in piece.encode()] for piece in counts]
         self.counts = list(counts.values())
         self.pairs: collections.Counter = collections.Counter()
         self.where: dict[tuple[bytes, bytes], set[int]] = collections.defaultdict(set)
         for i, word in enumerate(self.words):
             self._count(i, word, self.counts[i])
-        self.heap = [(-n, pair) for pair, n in self.pairs.items()]
+        self.heap = [(-n, order(pair), pair) for pair, n in self.pairs.items()]
         heapq.heapify(self.heap)
 
     def _count(self, i: int, word: list[bytes], n: int) -> set[tuple[bytes, bytes]]:
@@ -90,12 +126,12 @@ class _Words:
             self.where[pair].add(i)
         return set(pairs)
 
-    def most_frequent(self) -> tuple[bytes, bytes] | None:
-        """The pair that occurs most often, at least twice; outdated entries of the heap are dropped on the way."""
+    def most_frequent(self, least: int) -> tuple[bytes, bytes] | None:
+        """The pair that occurs most often, at least `least` times; outdated entries of the heap are dropped."""
         while self.heap:
-            n, pair = self.heap[0]
+            n, _, pair = self.heap[0]
             if self.pairs[pair] == -n:
-                return pair if -n > 1 else None
+                return pair if -n >= least else None
             heapq.heappop(self.heap)
         return None
 
@@ -107,7 +143,7 @@ class _Words:
             changed |= self._count(i, self.words[i], self.counts[i])
         del self.pairs[pair]
         for other in changed - {pair}:
-            heapq.heappush(self.heap, (-self.pairs[other], other))
+            heapq.heappush(self.heap, (-self.pairs[other], self.order(other), other))
 
 
 def _joined(word: list[bytes], pair: tuple[bytes, bytes]) -> list[bytes]:

@@ -1,28 +1,32 @@
 """Documents of a corpus, from every format that is read: one iterator, whatever the files look like.
 
-.jsonl[.gz]      one JSON object a line (its field `text`), or one JSON string a line, as BabiStories has them
-.txt[.gz]        documents between separators; a .txt file of JSON strings is read as such
-.parquet         the column `text`; needs pyarrow
+.jsonl[.gz|.zst] one JSON object a line (its field `text`), or one JSON string a line, as BabiStories has them
+.txt[.gz|.zst]   documents between separators; a .txt file of JSON strings is read as such
+.parquet         the column `text`; needs pyarrow (and .zst needs zstandard)
 .bin             token ids, uint16 or uint32, with a sidecar NAME.json: dtype, vocab, end, lengths (optional)
 
 A path is a file or a folder. In a folder, files whose names begin with `test` or `val` hold the test documents and all
 others the train documents; without such names all documents are in one pool.
 """
 
+import contextlib
 import dataclasses
 import enum
 import gzip
 import importlib
+import io
 import json
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from aira_jax.core.files import sha256
 
-SUFFIXES = (".jsonl", ".jsonl.gz", ".txt", ".txt.gz", ".parquet", ".bin")
+_JSON_LINES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+SUFFIXES = (*_JSON_LINES, ".txt", ".txt.gz", ".txt.zst", ".parquet", ".bin")
 SEPARATOR = "<|endoftext|>"
 
 
@@ -74,21 +78,37 @@ def texts(source: Source) -> Iterator[str]:
     if name.endswith(".parquet"):
         found = _parquet(source)
     else:
-        found = (
-            _json_lines(source) if name.endswith((".jsonl", ".jsonl.gz")) or _is_json(source) else _separated(source)
-        )
+        found = _json_lines(source) if name.endswith(_JSON_LINES) or _is_json(source) else _separated(source)
     return (text for text in found if text.strip())
 
 
 def _lines(source: Source) -> Iterator[str]:
-    opener = gzip.open if source.path.name.endswith(".gz") else open
     try:
-        with opener(source.path, "rt", encoding="utf-8", newline="\n") as file:
-            yield from file
+        with _open(source.path) as file:
+            yield from io.TextIOWrapper(file, encoding="utf-8", newline="\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"{source.path}: not UTF-8 ({error.reason} at byte {error.start})") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{source.path}: the compressed file is damaged ({error})") from error
+
+
+def _open(path: Path) -> BinaryIO:
+    if path.name.endswith(".gz"):
+        return gzip.open(path)
+    return _zstandard(path) if path.name.endswith(".zst") else path.open("rb")
+
+
+@contextlib.contextmanager
+def _zstandard(path: Path) -> Iterator[BinaryIO]:
+    try:
+        zstandard = importlib.import_module("zstandard")
+    except ImportError as error:
+        raise ValueError(f"{path}: reading .zst needs a package: pip install 'aira-jax[data]'") from error
+    try:
+        with zstandard.open(path) as file:
+            yield file
+    except zstandard.ZstdError as error:
+        raise ValueError(f"{path}: the compressed file is damaged ({error})") from error
 
 
 def _is_json(source: Source) -> bool:

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from aira_jax.core import choices
-from aira_jax.proxies.corpora import bpe
+from aira_jax.proxies.corpora import bpe, readers
+from aira_jax.proxies.corpora.bpe import Splitter
 
 RANKS_VARIABLE = "AIRA_JAX_GPT2"
 _FILES = ("merges.txt", "vocab.bpe", "*.tiktoken")
@@ -28,10 +29,15 @@ _MIN_BPE, _MAX_BPE = 258, 2**16
 
 @dataclasses.dataclass(frozen=True)
 class Tokenizer:
-    """`ranks` maps the bytes of a token to its id, 0 .. vocab - 2; the last id, `end`, marks the end of a document."""
+    """`ranks` maps the bytes of a token to its id, 0, 1, 2, ...; the ids of the `specials` follow.
+
+    One special closes a document. Of several, the first opens it and the second closes it.
+    """
 
     name: str
     ranks: Mapping[bytes, int]
+    splitter: Splitter = Splitter.GPT2
+    specials: tuple[str, ...] = (readers.SEPARATOR,)
 
     def __post_init__(self):
         if sorted(self.ranks.values()) != list(range(len(self.ranks))):
@@ -44,33 +50,50 @@ class Tokenizer:
 
     @property
     def vocab(self) -> int:
-        return len(self.ranks) + 1
+        return len(self.ranks) + len(self.specials)
+
+    @property
+    def begin(self) -> int:
+        """The id that opens a document: the one that closes it where there is only one special."""
+        return len(self.ranks)
 
     @property
     def end(self) -> int:
-        return len(self.ranks)
+        """The id that closes a document."""
+        return len(self.ranks) + min(1, len(self.specials) - 1)
 
     @functools.cached_property
     def digest(self) -> str:
-        """sha256 of the tokens in the order of their ids."""
+        """sha256 of the tokens in the order of their ids, and of how text is cut and framed where it is not GPT-2's."""
         digest = hashlib.sha256()
-        for token in sorted(self.ranks, key=self.ranks.get):
+        if (self.splitter, len(self.specials)) != (Splitter.GPT2, 1):
+            digest.update(f"{self.splitter}:{self.specials}".encode())
+        for token in self.tokens:
             digest.update(b"%d:%s" % (len(token), token))
         return digest.hexdigest()
 
     @functools.cached_property
     def lengths(self) -> np.ndarray:
-        """Bytes of text per token id, int32 [vocab]; the end-of-text token has none."""
+        """Bytes of text per token id, int32 [vocab]; specials have none."""
         lengths = np.zeros(self.vocab, np.int32)
         for token, rank in self.ranks.items():
             lengths[rank] = len(token)
         return lengths
 
     def encode(self, text: str) -> np.ndarray:
-        """Token ids of a document, uint32, without the end-of-text token."""
+        """Token ids of a document, uint32, without specials."""
         if len(self.ranks) == 256:
             return self._bytes[np.frombuffer(text.encode(), np.uint8)]
-        return np.array([token for piece in bpe.pieces(text) for token in self._piece(piece)], np.uint32)
+        return np.array([token for piece in bpe.pieces(text, self.splitter) for token in self._piece(piece)], np.uint32)
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """The text of token ids, specials left out; bytes that are no UTF-8 become the replacement character."""
+        return b"".join(self.tokens[token] for token in tokens if token < len(self.tokens)).decode(errors="replace")
+
+    @functools.cached_property
+    def tokens(self) -> list[bytes]:
+        """The bytes of every token that is no special, by id."""
+        return sorted(self.ranks, key=self.ranks.get)
 
     @functools.cached_property
     def _bytes(self) -> np.ndarray:
@@ -112,10 +135,14 @@ def read_ranks(path: Path | str | None) -> dict[bytes, int]:
             f"{', '.join(_FILES)} as --gpt2_ranks or in the environment variable {RANKS_VARIABLE}, "
             "or choose the tokenizer bpe:8192, which is learned from the corpus"
         )
-    file = ranks_file(Path(path))
+    return read_rank_file(ranks_file(Path(path)))
+
+
+def read_rank_file(file: Path) -> dict[bytes, int]:
+    """The tokens in a file of ranks or of merges. Raises ValueError that names it."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
-        ranks = _tiktoken(lines) if file.suffix == ".tiktoken" else _merges(lines)
+        ranks = _tiktoken(lines) if file.suffix in (".tiktoken", ".model") else _merges(lines)
     except (UnicodeDecodeError, binascii.Error, KeyError, ValueError) as error:
         raise ValueError(f"{file}: not a vocabulary of byte-pair merges ({error})") from error
     if len(ranks) < 257:
@@ -141,7 +168,7 @@ def _tiktoken(lines: list[str]) -> dict[bytes, int]:
 
 def _merges(lines: list[str]) -> dict[bytes, int]:
     """Lines of two tokens that merge, in order; their bytes are written as printable characters."""
-    alphabet = _printable()
+    alphabet = printable()
     ranks = {bytes([byte]): i for i, byte in enumerate(alphabet.values())}
     for line in lines:
         if not line.strip() or line.startswith("#version"):
@@ -151,7 +178,7 @@ def _merges(lines: list[str]) -> dict[bytes, int]:
     return ranks
 
 
-def _printable() -> dict[str, int]:
+def printable() -> dict[str, int]:
     """GPT-2's characters for the 256 bytes, in the order of their token ids: printable ones stand for themselves."""
     own = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in own]
