@@ -5,6 +5,8 @@
     python scripts/train.py --config=configs/pretrain.py:debug,pattern='8(A-M)' --workdir=runs/own --config.steps=300
     python scripts/train.py --config=configs/pretrain.py:1b,arch=airahybrid_d_str --workdir=W --config.data.path=DIR
 
+DIR holds the shards that scripts/corpus_shards.py wrote.
+
 debug            2 CPU cores, the built-in stories, under a minute
 small            one GPU, 512 dims
 350m, 1b, 3b     the sizes and the batch of 524,288 tokens of the paper; 350m for 8 GPUs, 1b and 3b for 16
@@ -30,6 +32,7 @@ _PAPER = {
     "eval_every": 2_000,
     "eval_windows": 1_000,
     "save_every": 1_000,
+    "data.kind": "shards",
 }
 VARIANTS = {
     "debug": {
@@ -37,7 +40,7 @@ VARIANTS = {
         "model.dtype": "float32",
         "optimizer.peak": 3e-3,
         "optimizer.warmup": 20,
-        "data.held_out_permille": 50,
+        "data.held_out_every": 20,
     },
     "small": {
         "model.scale": "small",

@@ -28,7 +28,9 @@ def main(_):
     from aira_jax.pretrain.data import shards
     from aira_jax.pretrain.data.settings import DataConfig, Kind
 
-    data = DataConfig(Kind.TEXT, _PATH.value, "", _TOKENIZER.value, _FIELD.value, _HELD_OUT.value)
+    data = DataConfig(
+        Kind.TEXT, _PATH.value, tokenizer=_TOKENIZER.value, field=_FIELD.value, held_out_every=_HELD_OUT.value
+    )
     manifest = shards.write(
         data, Path(_OUT.value), length=_LENGTH.value, windows_per_shard=_WINDOWS.value, on_shard=print
     )

@@ -11,6 +11,7 @@ from aira_jax.compose.dims import Dims
 from aira_jax.core import choices, settings
 from aira_jax.models.hybrid import Remat, Scan
 from aira_jax.patterns import Pattern, parse
+from aira_jax.pretrain.data.settings import DataConfig
 from aira_jax.pretrain.schedule import Decay
 
 SMALL_SCALES = {
@@ -64,19 +65,6 @@ class Model:
 
 
 @dataclasses.dataclass(frozen=True)
-class Data:
-    """`kind` text: documents of `path` (None: the built-in stories), encoded on the fly. synthetic: random tokens."""
-
-    kind: str = "text"
-    path: str | None = None
-    field: str = "text"
-    separator: str = "<|endoftext|>"
-    tokenizer: str = "bpe:1024"
-    ranks: str | None = None
-    held_out_permille: int = 1  # of the documents, by the hash of their text
-
-
-@dataclasses.dataclass(frozen=True)
 class Optimizer:
     """AdamW; decay reaches kernels alone. `warmup` None: 2 % of the steps, within 100 and 2000."""
 
@@ -106,7 +94,7 @@ class Settings:
     """`batch` sequences of `length` tokens a step, `microbatch` of them at a time on each device (None: all)."""
 
     model: Model = Model()
-    data: Data = Data()
+    data: DataConfig = DataConfig()
     optimizer: Optimizer = Optimizer()
     mesh: Mesh = Mesh()
     length: int = 128

@@ -17,10 +17,10 @@ from aira_jax.compose import flops
 from aira_jax.core import files, machine
 from aira_jax.models.hybrid import HybridLM
 from aira_jax.pretrain import hardware, sharding
+from aira_jax.pretrain.data import Source, make_source
 from aira_jax.pretrain.objective import Objective
 from aira_jax.pretrain.schedule import learning_rate, warmup_steps
 from aira_jax.pretrain.settings import Design, Settings, design
-from aira_jax.pretrain.sources import Source, make_source
 from aira_jax.primitives.attention import AttentionImpl
 from aira_jax.primitives.block import Large
 from aira_jax.train import checkpoints as checkpoints_lib

@@ -176,7 +176,7 @@ def test_compressed_and_plain_files_hold_the_same(tmp_path):
         ({"kind": "shard"}, 300, 'did you mean "shards"'),
         ({"kind": "text"}, 300, "data.kind=text needs data.path"),
         ({"kind": "text", "path": "absent.jsonl"}, 300, "no such file or folder"),
-        ({"tokenizer": "byte"}, 200, "has 258 tokens, the model 200: set vocab to at least 258"),
+        ({"tokenizer": "byte"}, 200, "has 258 tokens, the model 200: set model.vocab to at least 258"),
         ({"tokenizer": "byte", "held_out_every": 10**9}, 300, "no validation window"),
         ({"held_out_every": 1}, 300, "at least 2"),
         ({"kind": "shards", "path": "absent"}, 300, "write them with python scripts/corpus_shards.py"),

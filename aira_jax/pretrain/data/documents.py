@@ -28,7 +28,7 @@ def texts(data: DataConfig) -> Iterator[str]:
         case Kind.EMBEDDED:
             return stories.stories()
         case Kind.TEXT:
-            sources = readers.sources(data.path, field=data.field)
+            sources = readers.sources(data.path, field=data.field, separator=data.separator)
             if sources[0].holds_tokens:
                 raise ValueError(f"{data.path}: token files are no texts; name .jsonl, .txt or .parquet files")
             return (text for source in sources for text in readers.texts(source))
@@ -46,7 +46,7 @@ def identity(data: DataConfig) -> dict[str, str]:
     """Names and digests of what is read: equal for equal corpora."""
     match data.kind:
         case Kind.TEXT:
-            return readers.identity(readers.sources(data.path, field=data.field))
+            return readers.identity(readers.sources(data.path, field=data.field, separator=data.separator))
         case Kind.EMBEDDED:
             return {"embedded": hashlib.sha256("\0".join(stories.stories()).encode()).hexdigest()}
     return {data.kind.value: f"{data.path}:{data.field}"}

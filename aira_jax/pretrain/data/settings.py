@@ -29,7 +29,8 @@ class DataConfig:
 
     `path` is a file or folder; for tfds the name of the data set, with `root` the folder of prepared ones.
     `tokenizer` as in `tokenizers.make`; shards bring their own. `field` is the JSON field, column or feature of the
-    text. Documents whose sha256 is 0 modulo `held_out_every` are the validation documents.
+    text, `separator` stands between the documents of a .txt file.
+    Documents whose sha256 is 0 modulo `held_out_every` are the validation documents.
     """
 
     kind: Kind = Kind.EMBEDDED
@@ -37,12 +38,11 @@ class DataConfig:
     root: str = ""
     tokenizer: str = "bpe:1024"
     field: str = "text"
+    separator: str = "<|endoftext|>"
     held_out_every: int = 1000
 
     def __post_init__(self):
         object.__setattr__(self, "kind", choices.member(Kind, self.kind, "data.kind"))
-        if self.kind in (Kind.TEXT, Kind.SHARDS, Kind.TFDS) and not self.path:
-            raise ValueError(f"data.kind={self.kind} needs data.path")
         if self.held_out_every < 2:
             raise ValueError(
                 f"data.held_out_every={self.held_out_every}: at least 2, so that documents are left to train"

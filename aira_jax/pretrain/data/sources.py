@@ -66,6 +66,8 @@ def make_source(data: DataConfig, *, length: int, vocab: int, rows: int) -> Sour
 
     Raises ValueError for a corpus that cannot be read, is too small, or has a larger vocabulary than the model.
     """
+    if data.kind in (Kind.TEXT, Kind.SHARDS, Kind.TFDS) and not data.path:
+        raise ValueError(f"data.kind={data.kind} needs data.path")
     match data.kind:
         case Kind.SYNTHETIC:
             train, validation = (RandomTokens(vocab, length, _RANDOM, first) for first in (0, _RANDOM))
@@ -92,8 +94,8 @@ def make_source(data: DataConfig, *, length: int, vocab: int, rows: int) -> Sour
 def _fits(tokenizer: Tokenizer, vocab: int) -> None:
     if tokenizer.vocab > vocab:
         raise ValueError(
-            f"the tokenizer {tokenizer.name} has {tokenizer.vocab} tokens, the model {vocab}: set vocab to at least "
-            f"{tokenizer.vocab}"
+            f"the tokenizer {tokenizer.name} has {tokenizer.vocab} tokens, the model {vocab}: set model.vocab to at "
+            f"least {tokenizer.vocab}"
         )
 
 
