@@ -27,8 +27,11 @@ _WORKDIR = flags.DEFINE_string("workdir", "runs/pretrain", "Folder of the run.")
 
 
 def main(_):
+    from aira_jax.pretrain import processes
     from aira_jax.pretrain.settings import Settings
     from aira_jax.pretrain.train import train
+
+    processes.join()
 
     logging.getLogger("absl").setLevel(logging.WARNING)  # Orbax tells every file that it writes
     result = train(Settings.of(_CONFIG.value), Path(_WORKDIR.value), lambda line: print(line, flush=True))

@@ -18,6 +18,7 @@ from jax.sharding import PartitionSpec as P
 from aira_jax.pretrain import settings
 from aira_jax.train.sharding import Layout, name_of
 
+ALL = settings.Mesh()
 REPLICA, FSDP = AXES = ("replica", "fsdp")
 BATCH = P(None, AXES)  # [accumulation, rows, tokens]
 

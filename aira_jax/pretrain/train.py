@@ -16,8 +16,8 @@ import numpy as np
 from aira_jax.compose import flops
 from aira_jax.core import files, machine
 from aira_jax.models.hybrid import HybridLM
-from aira_jax.pretrain import hardware, sharding
-from aira_jax.pretrain.data import Source, make_source
+from aira_jax.pretrain import hardware, processes, sharding
+from aira_jax.pretrain.data import Ahead, Source, make_source
 from aira_jax.pretrain.objective import Objective
 from aira_jax.pretrain.schedule import learning_rate, warmup_steps
 from aira_jax.pretrain.settings import Design, Settings, design
@@ -35,6 +35,7 @@ from aira_jax.train.optimizer import adamw
 from aira_jax.train.sharding import Layout
 
 RESULT, SETTINGS = "result.json", "settings.json"
+DEPTH = 2  # batches made ahead
 LAST = 100  # updates whose mean loss is the training loss
 KERNELS_ALONE = (Rule(r"kernel$"), Rule("", weight_decay=0.0))
 
@@ -53,7 +54,7 @@ def train(settings: Settings, folder: Path, say=print) -> dict[str, Any]:
     mesh = sharding.mesh(settings.mesh)
     layout = sharding.layout(mesh, settings.mesh.min_shard_elements)
     accumulation = _accumulation(settings, mesh.size)
-    source = make_source(settings.data, length=settings.length, vocab=chosen.dims.vocab, rows=settings.batch)
+    source = source_of(settings, chosen)
     attention = hardware.attention(settings.model.attention, settings.model.dtype, chosen.dims.head_dim)
     model = language_model(settings, chosen, attention)
     update = training_step(settings, model, layout)
@@ -90,14 +91,11 @@ def train(settings: Settings, folder: Path, say=print) -> dict[str, Any]:
 
         # ---- the updates --------------------------------------------------------------------------------------------
         clock = Clock(settings.steps, first, started=started)
-        waited = 0.0
 
         def batch_at(number: int) -> jax.Array:
-            nonlocal waited
-            began = time.perf_counter()
-            batch = placed(layout, shape, lambda rows: source.batch(settings.seed, number, rows))
-            waited += time.perf_counter() - began
-            return batch
+            return placed(layout, shape, lambda rows: source.batch(settings.seed, number, rows))
+
+        batches = open_.enter_context(Ahead(batch_at, DEPTH, settings.steps))
 
         rates = functools.partial(_rates, clock, settings, counts)
         note = Every(settings.log_every, first=True)
@@ -106,7 +104,7 @@ def train(settings: Settings, folder: Path, say=print) -> dict[str, Any]:
             row = {"kind": "train", "step": done, **{key: float(value) for key, value in values.items()}}
             row["tokens"] = done * settings.batch * settings.length
             if note(done, settings.steps):
-                row |= rates() | {"data_wait": waited / max(clock.wall_s, 1e-9)}
+                row |= rates() | {"data_wait": batches.waited_s / max(clock.wall_s, 1e-9)}
                 say(_line(row, settings.steps))
             if log:
                 log.append(row)
@@ -127,7 +125,9 @@ def train(settings: Settings, folder: Path, say=print) -> dict[str, Any]:
             hooks.append(Profile(folder / "profile", settings.profile_start, settings.profile_steps))
         try:
             with memory.watched():
-                state = Loop(program, batch_at, clock, on_metrics=[Hook(write, Every(1))], on_state=hooks).run(state)
+                several = processes.told_to_stop if jax.process_count() > 1 else None
+                told = {"on_metrics": [Hook(write, Every(1))], "on_state": hooks, "told_to_stop": several}
+                state = Loop(program, batches, clock, **told).run(state)
         except Interrupted as stopped:
             result = {"status": "preempted", "signal": stopped.number}
             say(f"{stopped}; the same command continues")
@@ -156,6 +156,11 @@ def train(settings: Settings, folder: Path, say=print) -> dict[str, Any]:
         if main:
             files.write_json(folder / RESULT, result)
     return files.finite(result)
+
+
+def source_of(settings: Settings, chosen: Design) -> Source:
+    """The rows of a run."""
+    return make_source(settings.data, length=settings.length, vocab=chosen.dims.vocab, rows=settings.batch)
 
 
 def language_model(settings: Settings, chosen: Design, attention: AttentionImpl) -> HybridLM:

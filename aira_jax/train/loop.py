@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import enum
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,8 @@ class Loop:
     """One run's updates. Metrics are fetched one update late, so that the devices never wait for the host.
 
     `update(state, batch)` is the compiled step, `batch_at(t)` the placed batch of update t from 0. State hooks run in
-    their order, once the metrics of their update are judged, and their time is left out of the pace.
+    their order, once the metrics of their update are judged, and their time is left out of the pace. A run of several
+    processes asks `told_to_stop(step)`, which answers all of them alike, instead of listening to signals itself.
     """
 
     def __init__(
@@ -94,16 +96,20 @@ class Loop:
         on_metrics: Sequence[Hook] = (),
         on_state: Sequence[Hook] = (),
         transfers: Transfers = Transfers.ALLOW,
+        told_to_stop: Callable[[int], bool] | None = None,
     ):
         self.update, self.batch_at, self.clock = update, batch_at, clock
         self.on_metrics, self.on_state, self.transfers = on_metrics, on_state, transfers
+        self.told_to_stop = told_to_stop
         self._last_loss: float | None = None
         self._signal: int | None = None
         self._late: tuple[int, Metrics] | None = None
 
     def run(self, state: Any) -> Any:
         """The state after the last update. Raises: NotFinite, TimeLimit, Interrupted."""
-        with signals.listening(self._hear), contextlib.ExitStack() as ending:
+        with contextlib.ExitStack() as ending:
+            if self.told_to_stop is None:
+                ending.enter_context(signals.listening(self._hear))
             for hook in (*self.on_metrics, *self.on_state):
                 ending.callback(hook.close)
             self.clock.go()
@@ -113,6 +119,8 @@ class Loop:
                     state, metrics = self.update(state, batch)
                 self._settle()
                 self._late = (update + 1, metrics)
+                if self.told_to_stop is not None and self.told_to_stop(update + 1):
+                    self._hear(signal.SIGTERM)
                 if self._signal is not None or any(hook.due(update + 1, self.clock.total) for hook in self.on_state):
                     state = self._between(update + 1, state)
         return state

@@ -7,7 +7,10 @@ from typing import Any
 
 from aira_jax.core import files
 
-TIMING = frozenset({"steps_per_s", "tokens_per_s", "real_tokens_per_s", "wall_s", "compile_s", "peak_bytes", "eta_s"})
+TIMING = frozenset(
+    {"steps_per_s", "tokens_per_s", "real_tokens_per_s", "wall_s", "compile_s", "peak_bytes", "eta_s"}
+    | {"mfu", "mfu_causal", "data_wait"}
+)
 FULL = "full"  # kind of the rows written after the last update
 OnRow = Callable[[Mapping[str, Any]], None]
 
