@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aira_jax.core import settings as typed
 from aira_jax.models.hybrid import HybridLM
 from aira_jax.pretrain import hardware, sharding
 from aira_jax.pretrain.settings import Design, Settings, design
