@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import tempfile
 import time
@@ -46,6 +47,17 @@ class Memory:
     aliases: int
     temporaries: int
 
+    @classmethod
+    def of(cls, compiled) -> "Memory":
+        """That of a compiled program, on whatever platform."""
+        found = compiled.memory_analysis()
+        return cls(
+            found.argument_size_in_bytes,
+            found.output_size_in_bytes,
+            found.alias_size_in_bytes,
+            found.temp_size_in_bytes,
+        )
+
     @property
     def peak(self) -> int:
         return self.arguments + self.outputs - self.aliases + self.temporaries
@@ -83,8 +95,9 @@ def missing() -> str | None:
     return None
 
 
+@functools.cache
 def topology(cluster: Cluster):
-    """The described devices. MissingCompiler without the packages."""
+    """The described devices, the same ones at every call. MissingCompiler without the packages."""
     from jax.experimental import topologies
 
     if reason := missing():
@@ -166,17 +179,12 @@ def _options(dump: Path) -> dict:
 
 
 def _report(cluster: Cluster, compiled, module: hlo.Module, found, text: str, seconds: float) -> Report:
-    memory, steps = compiled.memory_analysis(), module.steps(cluster.devices, cluster.size)
+    steps = module.steps(cluster.devices, cluster.size)
     return Report(
         cluster=cluster,
         compiler=Compiler("XLA:GPU", jax.__version__, machine.version(PACKAGES[0]), ptxas_version()),
-        memory=Memory(
-            memory.argument_size_in_bytes,
-            memory.output_size_in_bytes,
-            memory.alias_size_in_bytes,
-            memory.temp_size_in_bytes,
-        ),
-        collectives=_merge([step.collective for step in steps if step.collective]),
+        memory=Memory.of(compiled),
+        collectives=hlo.messages(steps),
         custom_calls=module.custom_calls(),
         kernels=found,
         estimate=estimate(cluster, steps),
@@ -184,16 +192,6 @@ def _report(cluster: Cluster, compiled, module: hlo.Module, found, text: str, se
         compile_s=seconds,
         text=text,
     )
-
-
-def _merge(found: list[hlo.Collective]) -> tuple[hlo.Collective, ...]:
-    """Equal messages counted together, the largest first."""
-    counts: dict[hlo.Collective, int] = {}
-    for one in found:
-        key = dataclasses.replace(one, count=0)
-        counts[key] = counts.get(key, 0) + one.count
-    merged = [dataclasses.replace(key, count=count) for key, count in counts.items()]
-    return tuple(sorted(merged, key=lambda one: -one.bytes * one.count))
 
 
 def _mesh(axes, args, cluster: Cluster) -> Mesh:

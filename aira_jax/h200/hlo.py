@@ -10,7 +10,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -102,6 +102,15 @@ class Step:
     bytes: int
     flops: tuple[tuple[str, float], ...] = ()  # unit ("tensor", "tf32", "float32", "float64", "exp") -> operations
     collective: Collective | None = None
+
+
+def messages(steps: Iterable[Step]) -> tuple[Collective, ...]:
+    """The collectives of a program: equal ones counted together, the largest first."""
+    counts: Counter[Collective] = Counter()
+    for one in (step.collective for step in steps if step.collective):
+        counts[dataclasses.replace(one, count=0)] += one.count
+    merged = [dataclasses.replace(one, count=count) for one, count in counts.items()]
+    return tuple(sorted(merged, key=lambda one: -one.bytes * one.count))
 
 
 def arrays(shape: str) -> tuple[Array, ...]:

@@ -27,7 +27,6 @@ class Objective:
 
     model: HybridLM
     layout: Layout
-    least: int
     loss: Loss
     block: int
     z_loss: float = 0.0
@@ -39,7 +38,7 @@ class Objective:
 
         def local(params, tokens_ABT):
             def loss(params, tokens_BT):
-                return self._out(params, tokens_BT)[0].loss_sum / targets
+                return self._out(params, specs, tokens_BT)[0].loss_sum / targets
 
             def more(total, tokens_BT):
                 return jax.tree.map(jnp.add, total, jax.value_and_grad(loss)(params, tokens_BT)), None
@@ -58,7 +57,7 @@ class Objective:
         """(nats, nats of the counted targets), sums over all windows whose `counted_ABL` is not -1; A is 1."""
 
         def local(params, tokens_ABT, counted_ABL):
-            out, label_logits = self._out(params, tokens_ABT[0])
+            out, label_logits = self._out(params, specs, tokens_ABT[0])
             nats, counted = out.lse - label_logits, counted_ABL[0].reshape(-1)
             sums = jnp.sum(jnp.where(counted >= 0, nats, 0)), jnp.sum(jnp.where(counted > 0, nats, 0))
             return jax.lax.psum(sums, sharding.AXES)
@@ -67,8 +66,8 @@ class Objective:
         mapped = self._mapped(local, (specs, sharding.BATCH, sharding.BATCH), (P(), P()))
         return mapped(params, tokens_ABT, counted_ABL)
 
-    def _out(self, params: Any, tokens_BT: jax.Array):
-        whole = sharding.gatherer(self.model.size.dtype, self.least, self.layout.mesh.shape[sharding.FSDP])
+    def _out(self, params: Any, specs: Any, tokens_BT: jax.Array):
+        whole = sharding.gatherer(self.model.size.dtype, specs, self.layout.mesh.shape[sharding.FSDP])
         table_VD = whole("embedding", params["embedding"])
         h_ND = self.model.hidden(params, table_VD, tokens_BT[:, :-1], whole).reshape(-1, table_VD.shape[1])
         labels_N = tokens_BT[:, 1:].reshape(-1)

@@ -75,22 +75,27 @@ def specs(params: Any, rule: Callable[[str, tuple[int, ...]], P]) -> Any:
     return jax.tree_util.tree_map_with_path(lambda path, leaf: rule(name_of(path), leaf.shape), params)
 
 
-def gatherer(dtype: str, least: int, devices: int) -> Callable[[str, jax.Array], jax.Array]:
-    """(path, a device's part of one layer's weight) -> the whole weight in `dtype`; small ones stay as they are.
+def gatherer(dtype: str, params_specs: Any, devices: int) -> Callable[[str, jax.Array], jax.Array]:
+    """(path, a device's part of one layer's weight) -> the whole weight; those of the table's shared rows in `dtype`.
 
     For use inside shard_map: the transpose of the all-gather is the reduce-scatter of the gradient.
     """
+    leaves = jax.tree_util.tree_leaves_with_path(params_specs, is_leaf=lambda leaf: isinstance(leaf, P))
+    split = {_within(name_of(path)): spec for path, spec in leaves if FSDP in spec and devices > 1}
 
     def whole(path: str, part: jax.Array) -> jax.Array:
         spec = next(spec for pattern, spec in TABLE if re.search(pattern, f"/{path}" if path != "embedding" else path))
         if FSDP not in spec:
             return part
         part = part.astype(dtype)
-        if devices == 1 or part.size * devices < least:
-            return part
-        return jax.lax.all_gather(part, FSDP, axis=spec.index(FSDP), tiled=True)
+        return jax.lax.all_gather(part, FSDP, axis=spec.index(FSDP), tiled=True) if path in split else part
 
     return whole
+
+
+def _within(path: str) -> str:
+    """The path of a weight within its layer."""
+    return re.sub(r"^segment_\d+/layer_\d+/", "", path)
 
 
 def summed(grads: Any, params_specs: Any) -> Any:

@@ -53,12 +53,12 @@ def train(settings: Settings, folder: Path, say=print) -> dict[str, Any]:
     chosen = design(settings.model)
     mesh = sharding.mesh(settings.mesh)
     layout = sharding.layout(mesh, settings.mesh.min_shard_elements)
-    accumulation = _accumulation(settings, mesh.size)
+    accumulation = accumulation_of(settings, mesh.size)
     source = source_of(settings, chosen)
     attention = hardware.attention(settings.model.attention, settings.model.dtype, chosen.dims.head_dim)
     model = language_model(settings, chosen, attention)
     update = training_step(settings, model, layout)
-    counts = _sizes(chosen)
+    counts = sizes(chosen)
     for line in _opening(settings, chosen, model, mesh, accumulation, counts):
         say(line)
 
@@ -200,8 +200,7 @@ def training_step(settings: Settings, model: HybridLM, layout: Layout) -> step.S
 def objective_of(settings: Settings, model: HybridLM, layout: Layout) -> Objective:
     """The loss of a run on its mesh."""
     wanted = settings.model
-    least = settings.mesh.min_shard_elements
-    return Objective(model, layout, least, wanted.loss, wanted.loss_block, settings.optimizer.z_loss)
+    return Objective(model, layout, wanted.loss, wanted.loss_block, settings.optimizer.z_loss)
 
 
 def placed(layout: Layout, shape: tuple[int, ...], rows_of) -> jax.Array:
@@ -219,7 +218,7 @@ class Validation:
 
     def __init__(self, settings: Settings, model: HybridLM, layout: Layout, source: Source):
         self.layout, self.tokens = layout, source.held_out(settings.eval_windows)
-        self.rows = settings.batch // _accumulation(settings, layout.mesh.size)
+        self.rows = settings.batch // accumulation_of(settings, layout.mesh.size)
         lengths = source.tokenizer and source.tokenizer.lengths
         labels = self.tokens[:, 1:]
         self.bytes = np.ones_like(labels) if lengths is None else lengths[labels].astype(np.int32)
@@ -242,7 +241,7 @@ class Validation:
         return placed(self.layout, (1, *whole.shape), lambda wanted: whole[wanted])
 
 
-def _accumulation(settings: Settings, devices: int) -> int:
+def accumulation_of(settings: Settings, devices: int) -> int:
     """How many microbatches make a step. Raises ValueError with the microbatches that divide it."""
     each, rest = divmod(settings.batch, devices)
     if rest:
@@ -257,7 +256,7 @@ def _accumulation(settings: Settings, devices: int) -> int:
     return each // micro
 
 
-def _sizes(chosen: Design) -> dict[str, int]:
+def sizes(chosen: Design) -> dict[str, int]:
     parameters = flops.params(chosen.pattern, chosen.dims)
     return {
         "n_params": parameters.non_embedding,

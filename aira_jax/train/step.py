@@ -83,8 +83,11 @@ class Step:
         """The state before the first update, on the devices."""
         return jax.jit(self.create, out_shardings=shardings(self.shapes))()
 
+    @functools.cached_property
+    def jitted(self) -> Any:
+        """The update under jax.jit: (state, batch) -> (state, metrics); the state is donated."""
+        return jax.jit(self.update, donate_argnums=0, out_shardings=(shardings(self.shapes), self.layout.whole))
+
     def lower(self, batch: Any) -> jax.stages.Lowered:
-        """The update for a batch of these shapes; the state is donated."""
-        out = (shardings(self.shapes), self.layout.whole)
-        jitted = jax.jit(self.update, donate_argnums=0, out_shardings=out)
-        return jitted.lower(self.shapes, self.layout.batch_shapes(batch))
+        """The update for a batch of these shapes."""
+        return self.jitted.lower(self.shapes, self.layout.batch_shapes(batch))
