@@ -222,16 +222,18 @@ def run_context(session: Session, prepared) -> RunContext:
 
 def _prompt_context(session: Session, prepared) -> PromptContext:
     settings, task = session.settings, session.task
+    version = int(session.journal.tree.run["prompt_version"])
     return PromptContext(
         task=task,
         seed=settings.seed,
         profile=settings.profile,
         fitness=settings.fitness,
         compute=describe_machine(settings.workers.devices),
-        data_overview=data_overview(prepared.agent),
+        data_overview=data_overview(prepared.agent, rows=task.executes_candidate or version < 2),
         prompt=settings.prompt,
         memory=settings.memory,
         calls={operator: _call_options(settings.options(operator)) for operator in PROPOSERS},
+        version=version,
     )
 
 

@@ -7,19 +7,19 @@ _SHOWN = 16  # values of a row
 _BYTES = 80  # of a text
 
 
-def data_overview(mount: Path) -> str:
-    """One block of lines per file or data set below `mount`, paths as an execution sees them."""
+def data_overview(mount: Path, *, rows: bool = True) -> str:
+    """One block of lines per file or data set below `mount`, paths as an execution sees them; `rows`: samples too."""
     sets = [path.parent for path in sorted(mount.rglob("meta.json"))]
     lines = []
     for folder in sets:
-        lines += _dataset(f"data/{folder.relative_to(mount)}", folder)
+        lines += _dataset(f"data/{folder.relative_to(mount)}", folder, rows)
     for path in sorted(p for p in mount.rglob("*") if p.is_file() and not any(p.is_relative_to(s) for s in sets)):
         name = f"data/{path.relative_to(mount)}"
-        lines += _arrays(name, path) if path.suffix == ".npz" else [f"{name}: {path.stat().st_size} bytes"]
+        lines += _arrays(name, path, rows) if path.suffix == ".npz" else [f"{name}: {path.stat().st_size} bytes"]
     return "\n".join(lines)
 
 
-def _dataset(name: str, folder: Path) -> list[str]:
+def _dataset(name: str, folder: Path, rows: bool) -> list[str]:
     """A data set of lra.data: its splits, and two rows of those with labels."""
     import numpy as np
 
@@ -33,7 +33,7 @@ def _dataset(name: str, folder: Path) -> list[str]:
         unit = "bytes" if dataset.meta.byte_level else "token ids"
         told = "without labels" if split.targets_N is None else f"labels 0 to {dataset.meta.classes - 1}"
         lines.append(f"    {split.name}: {len(split)} {what} {lengths.min()} to {lengths.max()} {unit}, {told}")
-        if split.targets_N is not None:
+        if rows and split.targets_N is not None:
             lines += [f"    row {i}: {_row(dataset, split, i)}" for i in range(min(_ROWS, len(split)))]
     return lines
 
@@ -45,14 +45,14 @@ def _row(dataset, split, row: int) -> str:
     return f"{' | '.join(shown)} -> {split.targets_N[row]}"
 
 
-def _arrays(name: str, path: Path) -> list[str]:
+def _arrays(name: str, path: Path, rows: bool) -> list[str]:
     import numpy as np
 
     lines = []
     with np.load(path) as arrays:
         for key, array in arrays.items():
             lines.append(f"{name}, array {key}: shape {list(array.shape)}, {array.dtype}")
-            if name.startswith("data/train/"):
+            if rows and name.startswith("data/train/"):
                 lines += [
                     f"    row {i}: {_shortened(array[i].ravel().tolist())}" for i in range(min(_ROWS, len(array)))
                 ]

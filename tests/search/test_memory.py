@@ -105,3 +105,23 @@ def test_the_bound_holds_for_every_kind_and_every_bound(kind, plan_chars):
         assert len(block) <= max_chars
         whole = block.count("Node ") == len(told(kind, (6, 5), nodes))
         assert whole or not block or block.endswith("more left out)")
+
+
+def test_a_pattern_task_tells_patterns_and_the_score_of_every_problem():
+    def trained(**scores):
+        tasks = {name: {"micro": value, "loss": None} for name, value in scores.items()}
+        return {"extra": {"canonical": "5(2A-M)-A", "proxy": {"tasks": tasks}}}
+
+    nodes = (
+        node(0, fitness=0.5, result=trained(recall=0.25, copying=0.75)),
+        node(1, fitness=0.4, result=trained(x=0.4)),
+    )
+    block = select(MemoryKind.SIMPLE, nodes, (), max_chars=0, lower_is_better=False)
+    assert "fitness 0.5\nPattern: 5(2A-M)-A\nAccuracies: recall 0.25, copying 0.75\nPlan: idea 0" in block
+    assert "fitness 0.4\nPattern: 5(2A-M)-A\nPlan: idea 1" in block
+    plans = select(MemoryKind.ONLY_PLANS, nodes, (), max_chars=0, lower_is_better=False)
+    assert "Pattern: 5(2A-M)-A\nPlan: idea 0" in plans
+    assert "recall" not in plans
+    old = select(MemoryKind.SIMPLE, nodes, (), max_chars=0, lower_is_better=False, designs=False)
+    assert "Pattern" not in old
+    assert "recall" not in old

@@ -323,6 +323,14 @@ def test_times_and_costs_of_earlier_nodes_leave_every_byte_as_it_is(wall_s, devi
     assert ask(operator, view=types.SimpleNamespace(nodes=changed)) == ask(operator)
 
 
+def test_packages_are_listed_where_candidates_are_code_and_in_runs_that_began_with_them():
+    data = dataclasses.replace(Task(), executes_candidate=False)
+    words = ["Installed packages", "can be imported"]
+    systems = [build_request(prompt_context(**fields), types.SimpleNamespace(nodes=()), Action.draft(), node=0).system
+               for fields in ({}, {"task": data}, {"task": data, "version": 1})]  # fmt: skip
+    assert [[word in system for word in words] for system in systems] == [[True] * 2, [False] * 2, [True] * 2]
+
+
 def test_installed_packages_are_sorted_and_hold_a_version():
     found = requests.installed_packages()
     assert list(found) == sorted(found, key=lambda line: (line.lower(), line))

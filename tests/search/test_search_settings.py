@@ -83,7 +83,20 @@ def test_the_identity_of_a_run_leaves_out_budget_workers_and_paths():
     assert session.run_id(plain) != session.run_id(session.plain(Settings.of({"profile": "paper"})))
 
 
-def test_slots_divide_the_cores(monkeypatch):
+@pytest.fixture
+def gpus(monkeypatch):
+    monkeypatch.setattr(executions, "has_gpu", lambda: True)
+
+
+def test_devices_that_the_machine_lacks_are_refused_with_the_mend(monkeypatch):
+    monkeypatch.setattr(executions, "has_gpu", lambda: False)
+    with pytest.raises(ValueError, match=r"config.workers.devices='0' names GPUs.*devices=cpu"):
+        executions.make_slots(Workers(devices="0"), exclusive=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert executions.visible_devices("") == executions.visible_devices("cpu") == ()
+
+
+def test_slots_divide_the_cores(monkeypatch, gpus):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
     slots = executions.make_slots(Workers(n=4, devices="cpu", slots_per_device=4), exclusive=False)
     assert [slot.cpus for slot in slots] == [(0, 1), (2, 3), (4, 5), (6, 7)]
@@ -91,7 +104,7 @@ def test_slots_divide_the_cores(monkeypatch):
     assert [slot.device for slot in two] == ["0", "1", "0"]
 
 
-def test_more_slots_than_devices_hold_is_an_error_naming_the_key():
+def test_more_slots_than_devices_hold_is_an_error_naming_the_key(gpus):
     with pytest.raises(ValueError, match=r"config.workers.eval=3 .*slots_per_device=1"):
         executions.make_slots(Workers(n=3, eval=3, devices="0,1"), exclusive=False)
 
@@ -103,6 +116,6 @@ def test_more_slots_than_devices_hold_is_an_error_naming_the_key():
         (Workers(n=2, eval=2, devices="cpu"), "eval"),
     ],
 )
-def test_tasks_that_depend_on_the_clock_run_alone(workers, key):
+def test_tasks_that_depend_on_the_clock_run_alone(workers, key, gpus):
     with pytest.raises(ValueError, match=rf"config.workers.{key} must be 1"):
         executions.make_slots(workers, exclusive=True)

@@ -108,14 +108,27 @@ def make_slots(workers: Workers, *, exclusive: bool) -> tuple[Slot, ...]:
 
 
 def visible_devices(wanted: str) -> tuple[str, ...]:
-    """GPU ids by config.workers.devices, else by CUDA_VISIBLE_DEVICES, else by what the driver lists."""
+    """GPU ids by config.workers.devices, else by CUDA_VISIBLE_DEVICES, else by what the driver lists.
+
+    Raises ValueError for ids in config.workers.devices on a machine without a GPU.
+    """
     if wanted == "cpu":
         return ()
+    if wanted and not has_gpu():
+        raise ValueError(
+            f"config.workers.devices={wanted!r} names GPUs, and this machine has none: "
+            "leave it out, or set config.workers.devices=cpu"
+        )
     listed = wanted or os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is not None:
         return tuple(part.strip() for part in listed.split(",") if part.strip() not in ("", "-1"))
     gpus = Path("/proc/driver/nvidia/gpus")
     return tuple(str(i) for i, _ in enumerate(sorted(gpus.iterdir()))) if gpus.is_dir() else ()
+
+
+def has_gpu() -> bool:
+    """Whether this machine shows a driver of NVIDIA GPUs: its own, a container's device files, or Windows' below."""
+    return any(map(os.path.exists, ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/dxg")))
 
 
 def _share(cores: list[int], index: int, parts: int) -> tuple[int, ...]:

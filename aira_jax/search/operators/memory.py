@@ -1,7 +1,8 @@
 """What a prompt tells of earlier nodes: which of them, in which order, within how many characters."""
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from aira_jax.core.operators import Operator
 from aira_jax.search.log.tree import Node
@@ -33,16 +34,45 @@ def select(
     *,
     max_chars: int,
     lower_is_better: bool,
+    designs: bool = True,
 ) -> str:
     """The memory block of a prompt, "" if there is nothing to tell.
+
+    With `designs`, every node tells its pattern and how it did on each problem, where it has them.
 
     `nodes` is the view in id order (index = id), pending ones included but never told of. At most `max_chars`
     characters (0 = no bound): the best five good nodes first, then the most recent, each once; entries that do not
     fit are left out and counted in a last line. In a bounded block long plans and summaries are cut.
     """
     told = [nodes[id] for id in sorted(_chosen(kind, nodes, parents)) if not nodes[id].pending]
-    entries = [_entry(node, kind, bounded=max_chars > 0) for node in _best_then_recent(told, lower_is_better)]
+    entries = []
+    for node in _best_then_recent(told, lower_is_better):
+        title, text = _entry(node, kind, bounded=max_chars > 0)
+        design = [] if not designs else [pattern(node)]
+        if designs and kind is not MemoryKind.ONLY_PLANS:
+            design.append(problems(node, lower_is_better))
+        entries.append("\n".join([title, *filter(None, design), text]))
     return _joined(entries, max_chars)
+
+
+def pattern(node: Node) -> str:
+    """A line with the pattern that `node` trained, "" for a candidate that is none or was never trained."""
+    text = _extra(node).get("canonical")
+    return f"Pattern: {text}" if isinstance(text, str) else ""
+
+
+def problems(node: Node, lower_is_better: bool) -> str:
+    """A line with the score of each problem that `node` was trained on, "" where there are fewer than two."""
+    proxy = _extra(node).get("proxy")
+    scores = proxy.get("tasks", {}) if isinstance(proxy, Mapping) else {}
+    name, field = ("Losses", "loss") if lower_is_better else ("Accuracies", "micro")
+    told = [f"{problem} {score[field]:.4g}" for problem, score in scores.items() if score.get(field) is not None]
+    return f"{name}: {', '.join(told)}" if len(told) > 1 else ""
+
+
+def _extra(node: Node) -> Mapping[str, Any]:
+    extra = node.result.get("extra")
+    return extra if isinstance(extra, Mapping) else {}
 
 
 def _chosen(kind: MemoryKind, nodes: Sequence[Node], parents: Sequence[int]) -> set[int]:
@@ -84,16 +114,17 @@ def _best_then_recent(nodes: Sequence[Node], lower_is_better: bool) -> list[Node
     return best + [node for node in reversed(nodes) if node.id not in taken]
 
 
-def _entry(node: Node, kind: MemoryKind, *, bounded: bool) -> str:
+def _entry(node: Node, kind: MemoryKind, *, bounded: bool) -> tuple[str, str]:
+    """The title of an entry, and what is below it."""
     of = f" of node {' and '.join(map(str, node.parents))}" if node.parents else ""
     title = f"Node {node.id} ({node.operator}{of})"
     plan = f"Plan: {_cut(node.plan, PLAN_CHARS) if bounded else node.plan}"
     if kind is MemoryKind.ONLY_PLANS:
-        return f"{title}\n{plan}"
+        return title, plan
     outcome = f"fitness {node.fitness:.6g}" if node.is_good else f"{node.status}, class {node.failure_class}"
     summary = node.summary or node.message
     told = _cut(summary, SUMMARY_CHARS) if bounded else summary
-    return f"{title}: {outcome}\n{plan}" + (f"\nOutcome: {told}" if told else "")
+    return f"{title}: {outcome}", plan + (f"\nOutcome: {told}" if told else "")
 
 
 def _cut(text: str, chars: int) -> str:

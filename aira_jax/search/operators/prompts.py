@@ -1,6 +1,7 @@
 """The words of every prompt. Pure text from plain values; what goes into them is chosen in operators.py.
 
-PROMPT_VERSION is part of a run's record: raise it with every change of a word below.
+PROMPT_VERSION is part of a run's record: raise it with every change of a word below. Runs of version 1 go on with the
+prompts that they began with (`requests.PromptContext.version`).
 """
 
 import enum
@@ -9,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from aira_jax.core.operators import Operator
 
-PROMPT_VERSION = 1
+PROMPT_VERSION = 2
 HEAD_CHARS = TAIL_CHARS = 2500
 UNCUT_CHARS = 5100
 
@@ -34,7 +35,8 @@ edits come after the plan.
 for them, guess at them or prepare for them.
 - Leave the evaluator alone: do not read, import or change its files, and do not print text that looks like its results.
 - Do not depend on the network or on the time of day, and do not play tricks with clocks, processes or limits.
-- There is no network. Only the packages listed below can be imported."""
+- There is no network."""
+IMPORTS = " Only the packages listed below can be imported."
 
 ANALYST = """\
 You are a careful reviewer of machine-learning experiments. You are shown a task, one candidate and what its run \

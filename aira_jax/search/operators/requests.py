@@ -98,7 +98,11 @@ class Task(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class PromptContext:
-    """What all prompts of a run share. Nothing here may hold a test score."""
+    """What all prompts of a run share. Nothing here may hold a test score.
+
+    `version` is that of the run's start. From 2 on, prompts tell earlier patterns and the score of every problem, and
+    packages only where candidates are code.
+    """
 
     task: Task
     seed: int
@@ -109,6 +113,7 @@ class PromptContext:
     prompt: PromptOptions = PromptOptions()
     memory: MemoryOptions = MemoryOptions()
     calls: Mapping[Operator, CallOptions] = dataclasses.field(default_factory=dict)  # absent operator: CallOptions()
+    version: int = prompts.PROMPT_VERSION
 
 
 class View(Protocol):
@@ -217,13 +222,15 @@ def _system(shared: PromptContext) -> str:
     task, machine = shared.task, shared.compute
     compute = f"{machine.devices}; {machine.cpus} CPU cores; {machine.ram_gb:.0f} GB of memory."
     packages = ", ".join(sorted(machine.packages, key=lambda line: (line.lower(), line)))
+    imports = task.executes_candidate or shared.version < 2
+    installed = f"\nInstalled packages: {packages or 'none listed'}." if imports else ""
     return document(
         [
             prompts.ROLE,
-            section("rules", prompts.RULES),
+            section("rules", prompts.RULES + prompts.IMPORTS * imports),
             *_about_task(shared),
             section("starter_files", prompts.files(task.starter) if task.starter else ""),
-            section("compute", f"{compute}\nInstalled packages: {packages or 'none listed'}."),
+            section("compute", compute + installed),
             section("data", shared.data_overview),
             section("answer_format", prompts.answer_format(task.artifact, edits=shared.prompt.allow_edits)),
         ]
@@ -272,7 +279,8 @@ def _verdict_format(shared: PromptContext) -> str:
 def _memory(shared: PromptContext, seen: Sequence[Node], action: Action) -> str:
     kind = MemoryKind(getattr(shared.memory, action.operator))
     bound, lower = shared.memory.max_chars, shared.task.lower_is_better
-    return memory.select(kind, seen, action.parents, max_chars=bound, lower_is_better=lower)
+    designs = shared.version >= 2
+    return memory.select(kind, seen, action.parents, max_chars=bound, lower_is_better=lower, designs=designs)
 
 
 def _parents(shared: PromptContext, operator: Operator, parents: Sequence[Node]) -> list[str]:
@@ -281,7 +289,8 @@ def _parents(shared: PromptContext, operator: Operator, parents: Sequence[Node])
     for tag, parent in zip(tags, parents, strict=True):
         fitness = "none" if parent.fitness is None else f"{parent.fitness:.6g}"
         about = f"Node {parent.id}. {shared.task.metric} on validation: {fitness}."
-        told = f"{about}\n{parent.summary}" if parent.summary else about
+        scores = memory.problems(parent, shared.task.lower_is_better) if shared.version >= 2 else ""
+        told = "\n".join(filter(None, [about, scores, parent.summary]))
         sections += [section(tag, told), section(f"{tag}_files", prompts.files(parent.files))]
         if operator is Operator.DEBUG:
             sections.append(section(f"{tag}_failure_report", _failure(parent)))
