@@ -92,11 +92,12 @@ def gradient(
 ) -> tuple[jax.Array, jax.Array, Any, Any]:
     """(mean cross-entropy, accuracy, its gradient, new batch_stats) of a training pass; `key` draws dropout."""
     logits_BC, changed, pull = network.forward(params, batch_stats, inputs, key)
-    value, cotangent_BC = jax.value_and_grad(_cross_entropy)(logits_BC, targets_B)
+    value, cotangent_BC = jax.value_and_grad(cross_entropy)(logits_BC, targets_B)
     return value, jnp.mean(logits_BC.argmax(-1) == targets_B), pull(cotangent_BC), changed
 
 
-def _cross_entropy(logits_BC: jax.Array, targets_B: jax.Array) -> jax.Array:
+def cross_entropy(logits_BC: jax.Array, targets_B: jax.Array) -> jax.Array:
+    """The mean over the batch, in nats."""
     return optax.softmax_cross_entropy_with_integer_labels(logits_BC, targets_B).mean()
 
 

@@ -120,6 +120,30 @@ for value in gc.get_objects():
     if type(value).__name__ == "Settings":
         object.__setattr__(value, "num_train_steps", 4000)
 """
+SOLVES_FOR_ITS_KERNEL = """
+class CustomEncoder(nn.Module):
+    vocab_size: int
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, inputs, *, train: bool = False):
+        features = jax.nn.one_hot(inputs, self.vocab_size).mean(1)
+        return head(self.param("head", nn.initializers.normal(), (self.vocab_size, self.num_classes)), features)
+
+
+@jax.custom_vjp
+def head(kernel, features):
+    return features @ kernel
+
+
+def backward(kept, gradient):
+    kernel, features = kept
+    gram = features.T @ features + 1e-3 * jnp.eye(features.shape[1])
+    return jnp.linalg.inv(gram) @ features.T @ gradient, gradient @ kernel.T
+
+
+head.defvjp(lambda kernel, features: (features @ kernel, (kernel, features)), backward)
+"""
 GIVES_NAN = """
 def change(inputs, logits):
     return logits / (inputs.sum(1, keepdims=True) * 0)
@@ -186,6 +210,8 @@ def test_an_honest_model_is_trained_without_being_imported(tmp_path, data, monke
     code, result = evaluated(tmp_path, "", data)
     assert code == 0, result
     assert (result["extra"]["isolation"], result["steps"]) == ("programs", 4)
+    assert result["extra"]["fit"]["gradient_error"] < 0.02
+    assert not any("own_gradient" in warning for warning in result["extra"]["fit"]["warnings"])
     (tmp_path / "model.py").write_text(SETTINGS + HONEST + "\nraise RuntimeError('imported')\n")
     assert stage(tmp_path, "score", data)[1]["value"] == result["value"]
 
@@ -199,6 +225,15 @@ def test_answers_that_a_fit_wrote_by_itself_are_not_read(tmp_path, data, monkeyp
     np.save(tmp_path / "predictions" / "predictions.npy", np.eye(10, dtype=np.float32)[targets_N])
     code, result = stage(tmp_path, "score", data)
     assert (code, result["value"], result["failure_class"]) == (3, None, "exit")
+
+
+def test_a_learning_rule_of_its_own_is_linear_and_told(tmp_path, data, monkeypatch):
+    """It solves the least squares of a batch: more than a gradient, and still a linear map of the cotangent."""
+    monkeypatch.chdir(tmp_path)
+    code, result = evaluated(tmp_path, SOLVES_FOR_ITS_KERNEL, data)
+    assert code == 0, result
+    assert result["extra"]["fit"]["gradient_error"] > 0.5
+    assert any("own_gradient" in warning for warning in result["extra"]["fit"]["warnings"])
 
 
 def test_numbers_that_are_none_end_the_training(tmp_path, data, monkeypatch):

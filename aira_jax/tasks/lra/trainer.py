@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from aira_jax.core.failures import Failure
@@ -17,7 +18,7 @@ from aira_jax.tasks.evaluation import Arguments, CandidateError
 from aira_jax.tasks.lra import fit, task_data
 from aira_jax.tasks.lra.preparing import CORPORA, Task
 from aira_jax.tasks.lra.submission import Candidate, blamed
-from lra import diagnostics, network, renaming, train
+from lra import derivative, diagnostics, model, network, renaming, train
 from lra.data import store
 from lra.job import Report
 from lra.steps import Trained
@@ -53,8 +54,12 @@ def answers(
         report = train.run(job, on_row=fit.curve_into(curve), network=programs)
         logits_NC = train.predict(report.trained, rows)
         _consistent(report.trained, rows, logits_NC)
-        untrained_NC = _untrained(report).predict(rows)
+        untrained = _untrained(report)
+        untrained_NC = untrained.predict(rows)
+        gradient_error = _gradient_error(untrained, report.trained, data)
     facts = {**fit.facts(report), "curve": curve}
+    facts["extra"]["gradient_error"] = gradient_error
+    facts["extra"]["warnings"] += _own_gradient(gradient_error)
     np.save(folder / fit.PREDICTIONS, logits_NC)
     write_json(folder / fit.FIT, facts)
     return Answers(logits_NC, untrained_NC, facts)
@@ -71,6 +76,29 @@ def _untrained(report: Report) -> Trained:
     programs = report.trained.programs
     state = programs.steps.step.initial()
     return Trained(programs, state.params, state.batch_stats)
+
+
+def _gradient_error(untrained: Trained, trained: Trained, data: Path) -> float:
+    """That of `lra.derivative` for a batch, and between two parameters, which only who sees the train rows can tell."""
+    steps, rows = trained.programs.steps, store.open(data / "train").split("train")
+    draws = np.random.default_rng(int(task_data.manifest(data)["train_sha256"], 16))
+    chosen, share = steps.job.settings, draws.random()
+    update = int(draws.integers(chosen.num_train_steps))
+    batch = steps.place(rows.batch_at(chosen.random_seed, update, chosen.batch_size, chosen.max_length))
+    params = jax.tree.map(lambda a, b: a + (share * (b - a)).astype(a.dtype), untrained.params, trained.params)
+    key = jax.random.key(int(draws.integers(2**31)))
+    inputs, targets_B = model.inputs_of(batch), batch["targets"]
+    return derivative.error(steps.network, params, trained.batch_stats, inputs, targets_B, key)
+
+
+def _own_gradient(error: float) -> list[str]:
+    """Words about a way back that is no derivative: allowed, but a reader of the score should know."""
+    if error <= derivative.TOLERATED:
+        return []
+    text = f"the way back differs from the derivative of the forward pass by {error:.2f} of its slope"
+    warning = f"own_gradient: {text}: stop_gradient, a straight-through estimate, or a learning rule of its own"
+    print(f"warning: {warning}", file=sys.stderr)
+    return [warning]
 
 
 def _consistent(trained: Trained, rows: store.Split, logits_NC: np.ndarray) -> None:
