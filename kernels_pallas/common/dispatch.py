@@ -58,12 +58,15 @@ class Op:
     supports: implementation -> function of the spec that returns None, or the reason why it cannot run.
     auto: platform ("cpu", "gpu", "tpu") -> the order in which `auto` tries.
     default_chunk: function of (spec, impl, platform), for operators with chunks.
+    passes: function of (spec, impl) that says why `auto` passes over what could run, unless it is measured as the
+      fastest; None: it does not.
     """
 
     name: str
     supports: Mapping[Impl, Callable[[object], str | None]]
     auto: Mapping[str, tuple[Impl, ...]]
     default_chunk: Callable[[object, Impl, str], int] | None = None
+    passes: Callable[[object, Impl], str | None] | None = None
 
 
 @contextlib.contextmanager
@@ -170,8 +173,10 @@ def resolve(op: Op, spec, impl="auto", *, chunk: int | None = None) -> Choice:
             objection = "interpret_mode() runs only what is called by name"
         if candidate.is_pallas and _portable.get():
             objection = "portable() keeps to XLA"
+        tuned = entry is not None and candidate == entry["impl"]
+        if objection is None and op.passes is not None and not tuned:
+            objection = op.passes(spec, candidate)
         if objection is None:
-            tuned = entry is not None and candidate == entry["impl"]
             reason = f"auto on {where}" + (", tuned table" if tuned else "")
             reason += "".join(f"; skipped {name} ({why})" for name, why in skipped)
             return _choice(op, spec, candidate, where, chunk, entry, reason)

@@ -22,12 +22,13 @@ from kernels_pallas.state_scan.core import scan_states
 @dataclasses.dataclass(frozen=True)
 class TritonStages:
     """See `chunked.Stages`. `tile` rows of a chunk per program, forward, and `grad_tile` in the gradient kernels, whose
-    registers hold more; `heads` at most per share in the group gradients."""
+    registers hold more; `heads` at most per share in the group gradients. `grad_warps` is chosen by compilation, not
+    measured: with 4, the gradients of B and C spill at N 256."""
 
     tile: int = 64
     num_warps: int = 4
     grad_tile: int = 64
-    grad_warps: int = 4
+    grad_warps: int = 8
     num_stages: int = 2
     heads: int = 16
     scan_tile: int = 256

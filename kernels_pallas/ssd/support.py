@@ -1,6 +1,6 @@
 """Which ssd implementation can run what, the order in which `auto` tries them, and their stages."""
 
-from kernels_pallas.common import backends
+from kernels_pallas.common import backends, dispatch
 from kernels_pallas.common.dispatch import Choice, Impl, Op
 from kernels_pallas.common.specs import SsdSpec
 from kernels_pallas.ssd import pallas_mosaic_gpu, pallas_tpu, pallas_triton
@@ -10,6 +10,8 @@ from kernels_pallas.state_scan.support import mosaic_gpu_missing
 MIN_BLOCK, MAX_CHUNK, MAX_STATE = 16, 256, 256
 MAX_PRODUCT = 64 * 256
 MAX_MOSAIC_HEAD = 128
+# float32 products of Triton are multiply-adds, unrolled; beyond this they spill, by compilation for Hopper.
+MAX_FLOAT32_CHUNK, MAX_FLOAT32_PRODUCT = 32, 64 * 16
 
 
 def _anything(spec: SsdSpec) -> str | None:
@@ -21,6 +23,21 @@ def _pallas(backend: str):
         return _limits(spec) or backends.missing(backend)
 
     return supports
+
+
+def _triton(spec: SsdSpec) -> str | None:
+    if spec.dtype == "float32" and not dispatch.interpreting():
+        if spec.P * spec.N > MAX_FLOAT32_PRODUCT:
+            return (
+                f"P*N={spec.P * spec.N} in float32 exceeds {MAX_FLOAT32_PRODUCT}, the largest state tile that Triton "
+                'kernels hold without spilling; use impl="xla", or bfloat16'
+            )
+        if spec.chunk is not None and spec.chunk > MAX_FLOAT32_CHUNK:
+            return (
+                f"chunk={spec.chunk} in float32; Triton kernels spill above chunk={MAX_FLOAT32_CHUNK}: "
+                f'pass chunk={MAX_FLOAT32_CHUNK}, or use impl="xla", or bfloat16'
+            )
+    return _limits(spec) or backends.missing("triton")
 
 
 def _limits(spec: SsdSpec) -> str | None:
@@ -53,7 +70,15 @@ def _mosaic(spec: SsdSpec) -> str | None:
     return _limits(spec) or mosaic_gpu_missing()
 
 
+def _passes(spec: SsdSpec, impl: Impl) -> str | None:
+    if impl is Impl.PALLAS_TRITON and spec.dtype == "float32":
+        return "float32 is left to XLA, whose products do not spill"
+    return None
+
+
 def _chunk(spec: SsdSpec, impl: Impl, platform: str) -> int:
+    if platform == "gpu" and impl is Impl.PALLAS_TRITON and spec.dtype == "float32":
+        return MAX_FLOAT32_CHUNK
     return 32 if platform == "cpu" and not impl.is_pallas else 128
 
 
@@ -63,12 +88,13 @@ OP = Op(
         Impl.REFERENCE: _anything,
         Impl.XLA: _anything,
         Impl.XLA_SCAN: _anything,
-        Impl.PALLAS_TRITON: _pallas("triton"),
+        Impl.PALLAS_TRITON: _triton,
         Impl.PALLAS_MOSAIC_GPU: _mosaic,
         Impl.PALLAS_TPU: _pallas("tpu"),
     },
     auto={"cpu": (Impl.XLA_SCAN,), "gpu": (Impl.PALLAS_TRITON, Impl.XLA), "tpu": (Impl.XLA,)},
     default_chunk=_chunk,
+    passes=_passes,
 )
 
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import pytest
 
 from kernels_pallas import (
+    ConvSpec,
     Impl,
     ScanSpec,
     SsdSpec,
@@ -32,6 +33,7 @@ from kernels_pallas.common.lowering import Target, device
 from kernels_pallas.state_scan.pallas_triton import Scan
 
 SPEC = SsdSpec(1, 64, 2, 16, 1, 16)
+LOW = dataclasses.replace(SPEC, dtype="bfloat16")
 TIMED = (1, 6, 4)
 
 
@@ -169,18 +171,46 @@ def test_auto_is_the_chunked_scan_on_cpu():
 
 def test_auto_is_triton_on_a_gpu_and_says_what_it_skipped():
     with device(Target.H100):
-        assert (explain("ssd", SPEC).impl, explain("ssd", SPEC).chunk) == (Impl.PALLAS_TRITON, 128)
-        choice = explain("ssd", SsdSpec(1, 64, 2, 24, 1, 16))
+        assert (explain("ssd", LOW).impl, explain("ssd", LOW).chunk) == (Impl.PALLAS_TRITON, 128)
+        choice = explain("ssd", dataclasses.replace(LOW, P=24))
     assert choice.impl is Impl.XLA
     assert "skipped pallas_triton (P=24" in choice.reason
     with device(Target.TPU):
         assert explain("ssd", SPEC).impl is Impl.XLA
 
 
+@pytest.mark.parametrize("op,spec", [("ssd", SPEC), ("causal_conv1d", ConvSpec(1, 64, 32, 4))])
+def test_auto_leaves_float32_on_a_gpu_to_xla_unless_a_kernel_is_measured_as_faster(op, spec, monkeypatch):
+    with device(Target.H100):
+        choice = explain(op, spec)
+        assert choice.impl is Impl.XLA
+        assert "skipped pallas_triton (float32 is left to XLA" in choice.reason
+        assert explain(op, dataclasses.replace(spec, dtype="bfloat16")).impl is Impl.PALLAS_TRITON
+        row = {"impl": "pallas_triton", "chunk": 16, "blocks": {}}
+        monkeypatch.setattr(dispatch, "_tuned", lambda stamp: {(op, Target.H100.value[0], spec.key()): row})
+        assert explain(op, spec).impl is Impl.PALLAS_TRITON
+
+
+@pytest.mark.parametrize(
+    "changes,message",
+    [
+        ({"P": 64, "N": 128}, r'P\*N=8192 in float32 exceeds 1024.*without spilling; use impl="xla", or bfloat16'),
+        ({"chunk": 64}, r"chunk=64 in float32; Triton kernels spill above chunk=32: pass chunk=32"),
+    ],
+)
+def test_a_named_triton_kernel_refuses_float32_that_spills(changes, message):
+    with device(Target.H100), pytest.raises(ValueError, match=message):
+        explain("ssd", dataclasses.replace(SPEC, **changes), impl="pallas_triton")
+    with device(Target.H100):
+        assert explain("ssd", SPEC, impl="pallas_triton").chunk == 32
+    with interpret_mode():
+        assert explain("ssd", dataclasses.replace(SPEC, **changes), impl="pallas_triton").impl is Impl.PALLAS_TRITON
+
+
 def test_auto_never_interprets():
     with device(Target.H100), interpret_mode():
-        choice = explain("ssd", SPEC)
-        assert explain("ssd", SPEC, impl="pallas_triton").impl is Impl.PALLAS_TRITON
+        choice = explain("ssd", LOW)
+        assert explain("ssd", LOW, impl="pallas_triton").impl is Impl.PALLAS_TRITON
     assert choice.impl is Impl.XLA
     assert "skipped pallas_triton (interpret_mode() runs only what is called by name)" in choice.reason
 
@@ -210,7 +240,7 @@ def test_a_tuned_entry_decides_on_its_device(monkeypatch):
         choice = explain("ssd", SPEC)
         assert (choice.impl, choice.chunk) == (Impl.XLA, 64)
         assert "tuned table" in choice.reason
-        assert explain("ssd", SsdSpec(3, 64, 2, 16, 1, 16)).impl is Impl.PALLAS_TRITON
+        assert explain("ssd", dataclasses.replace(LOW, B=3)).impl is Impl.PALLAS_TRITON
 
 
 def test_without_pallas_triton_the_choice_gives_the_reason(monkeypatch):
