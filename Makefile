@@ -3,7 +3,7 @@
 # make test-slow  the slow tests alone
 # make test-all   both
 # make lint       style, and the floors of the house: imports run down
-# make h200       the compiler of H200s, for machines without one (extra h200), and its tests
+# make h200       the compiler of H200s, for machines without one (extra h200), its table of the kernels, and its tests
 # make lock       resolve pyproject.toml anew into requirements.lock
 unexport PYTHONDONTWRITEBYTECODE  # where it is set, every process compiles jax anew: 3 s for each of some hundred
 PYTHON ?= python3
@@ -46,7 +46,8 @@ lint: setup
 h200: setup
 	@jax=$$($(PY) -c 'import jax; print(jax.__version__)'); $(UV) pip install --quiet --no-deps --python $(PY) \
 	  jax-cuda12-plugin==$$jax jax-cuda12-pjrt==$$jax 'nvidia-cuda-nvcc-cu12>=12.9,<13' 'nvidia-cudnn-cu12>=9.8,<10'
-	$(PY) -m pytest -n 0 tests/h200
+	for shape in 350M 1B 3B; do $(PY) scripts/h200_kernels.py --shape=$$shape --record || exit 1; done
+	$(PY) -m pytest -n 0 -m '' tests/h200
 
 lock: setup
 	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
