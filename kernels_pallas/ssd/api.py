@@ -49,6 +49,9 @@ def ssd(
       impl: see `kernels_pallas.Impl`; a named implementation runs or raises, it is never exchanged.
       dt_limit: the step is clipped to this interval.
 
+    A NaN may reach earlier positions of its chunk and other runs of its row, never other rows; small steps beside large
+    ones lose digits (README.md has both).
+
     Returns: y [B,L,H,P] in x.dtype, or (y, final state [B,H,P,N] float32).
     Raises: ValueError naming argument, value and mend.
     Source: Dao and Gu 2024, arXiv 2405.21060, section 6; see ssd/README.md for the formulas and their gradients.

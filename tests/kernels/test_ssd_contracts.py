@@ -216,3 +216,20 @@ def test_forward_mode_runs_in_xla_scan_and_says_so_elsewhere(seed):
     assert rms_error(tangent, run(**a)) < 1e-5
     with pytest.raises(TypeError, match="custom_vjp"):
         jax.jvp(lambda x: ssd(**a | {"x": x}, impl="xla", chunk=8), (a["x"],), (a["x"],))
+
+
+@pytest.mark.parametrize("A,large,small,limit", [(-16, 10, 1e-2, 5e-4), (-1e4, 1, 1e-5, 5e-2), (-1e6, 1, 1e-7, 0.5)])
+def test_small_steps_beside_large_ones_lose_no_more_than_the_readme_says(A, large, small, limit):
+    rng = np.random.default_rng(0)
+    x, B, C = (rng.standard_normal((1, 256, *dims)).astype(np.float32) for dims in ((2, 16), (1, 16), (1, 16)))
+    dt = (
+        np.where((np.arange(256) % 16 >= 5) & (np.arange(256) % 16 < 8), small, large)
+        .astype(np.float32)[None, :, None]
+        .repeat(2, 2)
+    )
+    args = x, dt, np.full(2, A, np.float32), B, C / 4
+    with jax.enable_x64(True):
+        exact = np.asarray(ssd(*[v.astype(np.float64) for v in args], impl="reference"))
+    worst = lambda y: np.abs(np.asarray(y) - exact).max() / np.abs(exact).max()
+    assert worst(ssd(*args, impl="reference")) < 1e-6
+    assert worst(ssd(*args, impl="xla", chunk=128)) < limit
