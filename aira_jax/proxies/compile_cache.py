@@ -20,12 +20,13 @@ import os
 import pickle
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 from jax.experimental import serialize_executable
+from jax.experimental.compilation_cache import compilation_cache
 
 from aira_jax.core.files import write_atomically
 from aira_jax.proxies import sources
@@ -70,10 +71,24 @@ class Compiler:
             call = _load(path, args, secret)
         loaded = call is not None
         if not loaded:
-            call = jitted.lower(*args).compile(compiler_options=options)
+            with _compiled_here() if path else contextlib.nullcontext():
+                call = jitted.lower(*args).compile(compiler_options=options)
             if path:
                 _store(path, call, secret)
         return Program(call, time.perf_counter() - start, loaded)
+
+
+@contextlib.contextmanager
+def _compiled_here() -> Iterator[None]:
+    """Without jax's own cache: what it has read from there cannot be written again so that it runs."""
+    used = jax.config.jax_enable_compilation_cache
+    jax.config.update("jax_enable_compilation_cache", False)
+    compilation_cache.reset_cache()  # it remembers whether it is used
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", used)
+        compilation_cache.reset_cache()
 
 
 @functools.cache

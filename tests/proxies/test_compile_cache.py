@@ -112,3 +112,17 @@ def test_without_a_directory_nothing_is_kept():
 
 def test_the_directory_names_backend_and_machine():
     assert compile_cache.machine().startswith(jax.default_backend() + "-")
+
+
+def test_a_program_that_jax_keeps_itself_is_stored_so_that_it_runs(tmp_path):
+    def program(x):
+        return jnp.sort(x)[1:] * 3
+
+    x = jnp.arange(7.0)
+    jax.jit(program).lower(x).compile()  # jax's cache has it (tests/conftest.py)
+    for name in ("first", "second"):
+        jax.clear_caches()
+        Compiler(tmp_path / name)(jax.jit(program), x, about=("sorted",))
+        loaded = Compiler(tmp_path / name)(jax.jit(program), x, about=("sorted",))
+        assert loaded.loaded
+        assert loaded.call(x).tolist() == [3.0 * i for i in range(1, 7)]
