@@ -1,4 +1,5 @@
 # make demo       set up, search MAD architectures with a control proposer (no key, no GPU), extrapolate, report
+# make demo-train set up, pretrain a tiny language model on the built-in stories, and sample from it
 # make test       set up, run the default tests (at most 6 minutes on 2 cores)
 # make test-slow  the slow tests alone
 # make test-all   both
@@ -12,7 +13,7 @@ UV := .venv/bin/uv
 WORKDIR ?= runs
 DEMO := NeuralArchitectureSearchMAD2PrimitivesAccuracy/greedy-control.evolution/seed_0
 
-.PHONY: setup demo test test-slow test-all lint h200 lock clean
+.PHONY: setup demo demo-train test test-slow test-all lint h200 lock clean
 
 setup: .venv/ready
 
@@ -29,6 +30,10 @@ demo: setup
 	$(PY) scripts/search.py --config=configs/search.py:demo --workdir=$(WORKDIR)/demo
 	$(PY) scripts/campaign.py --runs=$(WORKDIR)/demo --out=$(WORKDIR)/demo/campaign
 	@$(PY) scripts/report.py --run=$(WORKDIR)/demo/$(DEMO)
+
+demo-train: setup
+	$(PY) scripts/train.py --config=configs/pretrain.py:debug --workdir=$(WORKDIR)/demo-train
+	@$(PY) scripts/generate.py --workdir=$(WORKDIR)/demo-train --prompt=Once --max_new_tokens=64 --temperature=0
 
 test: setup
 	$(PY) -m pytest -n 2 --dist=loadfile

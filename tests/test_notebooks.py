@@ -13,7 +13,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 FOLDER = Path(__file__).parents[1] / "scripts" / "colab"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
 OURS = ("aira_jax", "lra")
-LEAST_IMPORTS = {"quickstart": 1, "lra_listops": 4}
+LEAST_IMPORTS = {"quickstart": 1, "lra_listops": 4, "pretrain": 4}
 
 
 def read(name: str):
@@ -87,3 +87,17 @@ def test_the_listops_notebook_trains_a_model_that_beats_the_root_operator(tmp_pa
     accuracy = float(printed.rsplit("test accuracy ", 1)[1].split()[0])
     assert accuracy >= 0.42
     assert (tmp_path / "runs" / "lra_listops" / "report.json").is_file()
+
+
+@pytest.mark.slow
+def test_the_pretraining_notebook_trains_two_models_and_samples_from_them(tmp_path, monkeypatch):
+    flags = os.environ.get("XLA_FLAGS", "").replace("--xla_backend_optimization_level=0", "")  # of this test suite
+    monkeypatch.setenv("XLA_FLAGS", flags.strip())
+    outputs, printed = run("pretrain", tmp_path, monkeypatch)
+    assert pictures(outputs) == 1
+    losses = [
+        float(line.split("validation loss ")[1].split()[0]) for line in printed.splitlines() if "bits per byte" in line
+    ]
+    assert len(losses) == 2
+    assert max(losses) < 2.0
+    assert printed.count(": Once ") == 2
