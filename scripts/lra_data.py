@@ -6,7 +6,7 @@ python scripts/lra_data.py --task=text --aclimdb=aclImdb --out=data/text        
 python scripts/lra_data.py --task=retrieval --aan=lra_release/tsv_data --out=D    or --surrogate=FOLDER
 python scripts/lra_data.py --task=recall --length=2048 --pairs=64 --out=D         associative recall, beyond LRA
 python scripts/lra_data.py --task=needle --text=FILE --length=4096 --out=D        facts hidden in a text of yours
-python scripts/lra_data.py --check=D                                              recomputes counts and hashes
+python scripts/lra_data.py --check=D                                              counts, hashes, rows in two splits
 
 The same command on a finished folder verifies and keeps it. --digest prints one JSON object of hashes as last line.
 """
@@ -14,7 +14,7 @@ The same command on a finished folder verifies and keeps it. --digest prints one
 from absl import flags
 
 from aira_jax.core import cli
-from lra.data import build
+from lra.data import build, overlap, store
 
 _TASK = flags.DEFINE_enum_class("task", None, build.Task, "Whose data to make.")
 _CHECK = flags.DEFINE_string("check", None, "Folder to verify; nothing is made.")
@@ -47,7 +47,7 @@ for _names, _help in {
 
 def main(_):
     if _CHECK.value is not None:
-        return print(build.checked(_CHECK.value))
+        return print(build.checked(_CHECK.value), *overlap.shared_rows(store.open(_CHECK.value)), sep="\n")
     if _TASK.value is None:
         raise ValueError(f"--task is needed: one of {', '.join(build.Task)} (or --check=DIR)")
     values = flags.FLAGS.flag_values_dict()

@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from lra.data import build, store
+from lra.data import build, overlap, store
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,6 +37,25 @@ def test_listops_by_its_contract(tmp_path):
     assert "sha256" in broken.stderr
     assert "--train=50" in broken.stderr
     assert "--rebuild" in broken.stderr
+
+
+def test_rows_that_two_splits_share_are_counted():
+    def split(name, *texts, pairs=None):
+        tokens = np.frombuffer("".join(texts).encode(), np.uint8)
+        documents = store.Documents(tokens, np.cumsum([0, *map(len, texts)]), 1)
+        return store.Split(name, documents, None if pairs is None else np.array(pairs, np.int32), None)
+
+    def told(pair, *splits):
+        by_name = {s.name: s for s in splits}
+        meta = types.SimpleNamespace(pair=pair)
+        return overlap.shared_rows(types.SimpleNamespace(meta=meta, splits=tuple(by_name), split=by_name.get))
+
+    assert told(False, split("train", "ab", "c"), split("test", "a", "c", "c", "ab")) == [
+        "    test: 3 of 4 rows stand in train, too"
+    ]
+    first = split("train", "a", "b", "c", pairs=[(0, 1), (2, 2)])
+    other = split("test", "b", "a", "c", "d", pairs=[(0, 1), (2, 3), (2, 2), (1, 3)])
+    assert told(True, first, other) == ["    test: 2 of 4 rows stand in train, too; of the documents 3 of 4"]
 
 
 def request(**fields) -> build.Request:
