@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +79,7 @@ class SearchResult:
       folder: of the run: events.jsonl is the truth, everything beside it is derived.
       report: one HTML file about it.
       reason: why the session stopped: steps, usd, wall_s, interrupt, ...
+      detail: the same as a sentence, such as "6 of 6 steps used".
       best: the node with the best validation fitness, None if no candidate was good.
       nodes: all of them, in the order of their ids.
     """
@@ -86,6 +87,7 @@ class SearchResult:
     folder: Path
     report: Path
     reason: str
+    detail: str
     best: "Node | None"
     nodes: "tuple[Node, ...]"
 
@@ -98,6 +100,14 @@ class SearchResult:
     def files(self) -> Mapping[str, str]:
         """The best candidate's files, name to text."""
         return {} if self.best is None else self.best.files
+
+    @property
+    def verdict(self) -> str:
+        """What the run may claim: its choice against the first draft, beside how much scores vary with the seed."""
+        from aira_jax.reports.run.verdict import verdict
+        from aira_jax.runs.view import RunView
+
+        return verdict(RunView.read(self.folder)).sentence
 
     @property
     def pattern(self) -> Pattern | None:
@@ -114,6 +124,7 @@ def search(
     *,
     task: "str | os.PathLike | Task | None" = None,
     sandbox: "Sandbox | None" = None,
+    observe: Callable[[str], None] | None = None,
 ) -> SearchResult:
     """Lets an agent search a task, or continues its run in `workdir`.
 
@@ -123,20 +134,29 @@ def search(
       workdir: runs lie in <workdir>/<task>/<agent>/seed_<k>/.
       task: a name or a folder instead of the config's, or a loaded Task.
       sandbox: what runs candidates; None: the one that the config names.
+      observe: is told a line for every node and warning as they come, such as `print`; None: nobody is.
 
     Returns: a SearchResult. Raises: ValueError for bad input, DamagedLog for a log that was altered.
     """
     from aira_jax.configs import search as presets
+    from aira_jax.reports import terminal
     from aira_jax.reports.run import derived
     from aira_jax.search import run
     from aira_jax.search.log import events
     from aira_jax.search.log.tree import Tree
 
     chosen = presets.get_config(config) if isinstance(config, str) else config
-    done = run.search(chosen, workdir, task=None if task is None else load_task(task), sandbox=sandbox)
+    done = run.search(
+        chosen,
+        workdir,
+        task=None if task is None else load_task(task),
+        sandbox=sandbox,
+        observe=lambda folder: [] if observe is None else [terminal.Lines(observe, folder / "events.jsonl")],
+    )
     report = derived.rebuild(done.folder)
     tree = Tree.fold(events.read(done.folder), events.Blobs(done.folder / "blobs"))
-    return SearchResult(done.folder, report, done.stopped.reason, tree.best, tuple(tree.nodes))
+    stopped = done.stopped
+    return SearchResult(done.folder, report, stopped.reason, stopped.detail, tree.best, tuple(tree.nodes))
 
 
 def load_task(task: "str | os.PathLike | Task") -> "Task":

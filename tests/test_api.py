@@ -85,8 +85,11 @@ def test_a_task_is_a_name_or_a_folder():
 @pytest.mark.slow
 def test_a_search_tells_what_it_found_and_evaluate_repeats_its_kind_of_score(tmp_path, monkeypatch):
     monkeypatch.setenv("AIRA_JAX_CACHE", str(tmp_path / "cache"))
-    found = aira_jax.search("smoke,budget.steps=2", tmp_path / "runs")
-    assert (found.reason, len(found.nodes)) == ("steps", 2)
+    lines = []
+    found = aira_jax.search("smoke,budget.steps=2", tmp_path / "runs", observe=lines.append)
+    assert (found.reason, found.detail, len(found.nodes)) == ("steps", "2 of 2 steps used", 2)
+    assert sum(line.startswith("node ") for line in lines) == 2
+    assert f"node {found.best.id}" in found.verdict
     assert found.best in found.nodes
     assert found.report.is_file()
     scored = aira_jax.evaluate(found.pattern, preset="smoke", split="validation")

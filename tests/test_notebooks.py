@@ -10,10 +10,12 @@ import nbformat
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
+import aira_jax
+
 FOLDER = Path(__file__).parents[1] / "scripts" / "colab"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
 OURS = ("aira_jax", "lra")
-LEAST_IMPORTS = {"quickstart": 1, "lra_listops": 4, "pretrain": 4}
+PUBLIC = ("quickstart",)  # need no more than `import aira_jax`
 
 
 def read(name: str):
@@ -60,7 +62,11 @@ def test_its_code_parses_and_what_it_takes_from_the_project_exists(name):
     trees = [ast.parse(TransformerManager().transform_cell(cell.source)) for cell in code_cells(read(name))]
     imports = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     ours = [node for node in imports if node.module.split(".")[0] in OURS]
-    assert len(ours) >= LEAST_IMPORTS[name]
+    assert bool(ours) == (name not in PUBLIC)
+    nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    used = {node.attr for node in nodes if isinstance(node.value, ast.Name) and node.value.id == "aira_jax"}
+    assert used <= set(aira_jax.__all__)
+    assert bool(used) == (name in PUBLIC)
     for node in ours:
         module = importlib.import_module(node.module)
         for item in node.names:

@@ -50,11 +50,11 @@ def quiet_clients() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-class PlainLog:
-    """One line per committed node, warning and stop; why a search stopped unfinished, its caller says at the end."""
+class Lines:
+    """Hands `write` one line per committed node, warning and stop; why a search stopped unfinished, its caller says."""
 
-    def __init__(self, console: Console, log: Path):
-        self._console, self._log, self._seen_run = console, log, False
+    def __init__(self, write: Callable[[str], None], log: Path):
+        self._line, self._log, self._seen_run = write, log, False
 
     def on_record(self, record: Mapping[str, Any], tree: Tree) -> None:
         if not self._seen_run and tree.run:
@@ -72,8 +72,12 @@ class PlainLog:
     def close(self) -> None:
         pass
 
-    def _line(self, text: str) -> None:
-        self._console.print(Text(told(text, self._console.encoding)), soft_wrap=True)
+
+class PlainLog(Lines):
+    """The lines on a console that is no screen."""
+
+    def __init__(self, console: Console, log: Path):
+        super().__init__(lambda text: console.print(Text(told(text, console.encoding)), soft_wrap=True), log)
 
 
 def told(text: str, encoding: str | None) -> str:
