@@ -131,6 +131,7 @@ class NodeView:
             "parents": list(node.parents),
             "status": str(node.status) if node.status else "pending",
             "fitness": node.fitness,
+            "signal": node.signal,
             "test": self.test,
             "test_seeds": len(self.tests),
             "failure_class": node.failure_class,
@@ -235,7 +236,7 @@ def fold(records: Sequence[Record], blobs: events.Blobs) -> RunView:
             f"{blobs.folder.parent}: its log holds no run_start record, so no run began there; start one with search.py"
         )
     tree = Tree.fold(records, blobs)
-    points = search_points(records, tree.lower_is_better)
+    points = search_points(records, tree.lower_steers)
     tests = TestScores.fold(records)
     warnings = tuple(Warned(r.get("node"), r["code"], r["text"]) for r in records if r["kind"] == "warning")
     sessions = tuple(r for r in records if r["kind"] == "session_start")
@@ -256,11 +257,14 @@ def fold(records: Sequence[Record], blobs: events.Blobs) -> RunView:
     )
 
 
-def search_points(records: Sequence[Record], lower_is_better: bool) -> tuple[Point, ...]:
-    """The state of the ledger at every commit. Test scoring is no part of a search and is left out of it."""
+def search_points(records: Sequence[Record], lower_steers: bool) -> tuple[Point, ...]:
+    """The state of the ledger at every commit; `best` is the fitness of the node that steers best so far.
+
+    Test scoring is no part of a search and is left out of it.
+    """
     points: list[Point] = []
     wall_s = {"ended": 0.0, "session": 0.0}
-    device_s, tokens, usd, best, searching = 0.0, 0, 0.0, None, False
+    device_s, tokens, usd, best, lead, searching = 0.0, 0, 0.0, None, None, False
     for record in records:
         if record["kind"] == "session_start":
             searching = record.get("purpose", "search") == "search"
@@ -274,8 +278,9 @@ def search_points(records: Sequence[Record], lower_is_better: bool) -> tuple[Poi
             usd = None if usd is None or record.get("usd") is None else usd + record["usd"]
         elif record["kind"] == "node":
             fitness = record.get("fitness") if record["status"] == "good" else None
-            is_new = fitness is not None and (best is None or (fitness < best if lower_is_better else fitness > best))
-            best = fitness if is_new else best
+            steering = fitness if record.get("signal") is None else record["signal"]
+            is_new = fitness is not None and (lead is None or (steering < lead if lower_steers else steering > lead))
+            best, lead = (fitness, steering) if is_new else (best, lead)
             point = (record["node"], record["t"], len(points) + 1, sum(wall_s.values()), device_s, tokens, usd)
             points.append(Point(*point, fitness=fitness, best=best, is_new_best=is_new))
     return tuple(points)

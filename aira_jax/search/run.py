@@ -17,6 +17,7 @@ from aira_jax.core.cli import Exit
 from aira_jax.core.operators import Operator
 from aira_jax.llm import control
 from aira_jax.llm.base import Role, Sampling
+from aira_jax.proxies.fidelity import Signal
 from aira_jax.sandbox.base import Sandbox
 from aira_jax.search.engine import session as sessions
 from aira_jax.search.engine.calls import asks_again
@@ -32,6 +33,8 @@ from aira_jax.search.log.journal import Journal, Observer
 from aira_jax.search.operators.requests import CallOptions, Fitness, PromptContext
 from aira_jax.search.settings import PROPOSERS, Settings, TestWhen
 from aira_jax.tasks import loader, mounts, packages
+from aira_jax.tasks.compose import proxies
+from aira_jax.tasks.compose.space import PatternSpace
 from aira_jax.tasks.overview import data_overview
 from aira_jax.tasks.task import Task
 
@@ -100,6 +103,7 @@ def check(settings: Settings, task) -> None:
         raise ValueError(choices.refusal(problem, settings.profile, task.profiles))
     if task.cli < 2 and settings.fitness is Fitness.EVALUATOR:
         raise ValueError(f"task {task.name} has no validation scoring; use --config.fitness=self_reported")
+    _check_signal(settings, task)
     for operator in PROPOSERS:
         options = settings.options(operator)
         proposer = Proposer(llms.make(options, workers=settings.workers.n), options)
@@ -118,6 +122,18 @@ def check(settings: Settings, task) -> None:
                 f"config.budget.usd is set but {options.model} has no price; add config.llm.prices[{options.model!r}]"
             )
     _check_variant(settings, task)
+
+
+def _check_signal(settings: Settings, task) -> None:
+    """Raises ValueError where nothing would report what shall steer the search."""
+    if settings.eval.signal is Signal.METRIC:
+        return
+    asked = f"config.eval.signal={settings.eval.signal}"
+    if settings.fitness is Fitness.SELF_REPORTED:
+        raise ValueError(f"{asked} is measured by the evaluator: use config.fitness=evaluator, or eval.signal=metric")
+    space = getattr(task.space, "SPACE", None)
+    if not isinstance(space, PatternSpace) or isinstance(proxies.of(task.folder), proxies.Mix):
+        raise ValueError(f"{asked}: {task.name} reports its metric alone, use config.eval.signal=metric")
 
 
 def _check_place(workdir: Path, settings: Settings, task) -> None:
@@ -234,6 +250,7 @@ def _prompt_context(session: Session, prepared) -> PromptContext:
         memory=settings.memory,
         calls={operator: _call_options(settings.options(operator)) for operator in PROPOSERS},
         version=version,
+        signal=settings.eval.signal,
     )
 
 

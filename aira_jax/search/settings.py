@@ -15,6 +15,7 @@ from aira_jax import llm as llms
 from aira_jax.core.files import flatten
 from aira_jax.core.operators import Operator
 from aira_jax.core.settings import blank, build, placeholders, plain
+from aira_jax.proxies.fidelity import Signal
 from aira_jax.search import policies
 from aira_jax.search.engine.budget import Budget
 from aira_jax.search.operators.requests import Fitness, MemoryOptions, PromptOptions
@@ -120,12 +121,15 @@ class Eval:
     """config.eval. `seeds`: evaluator seeds 0, 1, ... averaged into a fitness. `hidden_seed`: data seed; None = a
     secret of the run where rows are generated and candidates are code, else the public one (0 asks for it).
 
+    `signal`: what steers the search, for tasks that train a pattern on one proxy: metric (the task's), loss (of the
+    validation targets) or curve (the area under the training curve). The fitness stays the metric.
     `width_scaling`: a pattern of n layers is trained at width 8 n instead of the profile's (Compose tasks).
     """
 
     seeds: int = 1
     hidden_seed: int | None = None
     width_scaling: bool = False
+    signal: Signal = Signal.METRIC
 
 
 @dataclasses.dataclass(frozen=True)

@@ -84,3 +84,22 @@ def test_a_confirmation_replaces_the_scores_that_chose_the_node(small_run):
     found = verdict(view)
     assert found.claim is Claim.WORSE
     assert found.sentence.startswith("On validation with fresh seeds")
+
+
+@pytest.mark.parametrize(
+    "curves, claim, words",
+    [
+        ([2.0, 2.02, 1.99], Claim.BEYOND, "better than the first draft by 0.3000 +- 0.0000 on fresh seeds (3 pairs"),
+        ([2.3, 2.5, 2.1], Claim.WITHIN, "a tie with the first draft: better by 0.0033 +- 0.4"),
+        ([2.6, 2.62, 2.59], Claim.WORSE, "worse than the first draft by 0.3000"),
+    ],
+)
+def test_a_run_with_a_signal_is_judged_by_it_over_pairs_of_fresh_seeds(small_view, curves, claim, words):
+    start = {**small_view.tree.run, "config": {"eval": {"signal": "curve"}}}
+    chosen, first = small_view.submitted.node.id, small_view.first_draft.node.id
+    signals = [(first, seed, value) for seed, value in enumerate([2.3, 2.32, 2.29], 1)]
+    signals += [(chosen, seed, value) for seed, value in enumerate(curves, 1)]
+    tree = dataclasses.replace(small_view.tree, run=start, confirmed_signals=tuple(signals))
+    found = verdict(dataclasses.replace(small_view, tree=tree))
+    assert found.claim is claim
+    assert words in found.sentence

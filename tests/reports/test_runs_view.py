@@ -59,7 +59,7 @@ def test_wall_clock_sums_sessions_and_leaves_test_scoring_out():
         {"kind": "exec_end", "mono": 3.0, "phase": "score_validation", "device_s": 2.0},
         {"kind": "node", "node": 0, "t": 9.0, "mono": 4.0, "status": "good", "fitness": 0.5},
     ]
-    (point,) = views.search_points(records, lower_is_better=False)
+    (point,) = views.search_points(records, lower_steers=False)
     assert (point.wall_s, point.device_s) == (14.0, 2.0)
 
 

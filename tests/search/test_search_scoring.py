@@ -8,6 +8,7 @@ import signal
 import pytest
 from search_lab import TASK, TASKS, answer, records, replay_file, search, tree
 
+from aira_jax.search import run
 from aira_jax.search.engine import evaluation, scoring
 from aira_jax.search.engine.step import printed_metric
 from aira_jax.search.log.heldout import TestScores
@@ -147,6 +148,44 @@ def test_confirmation_submits_the_best_mean_over_fresh_seeds(lab, tmp_path, monk
     executions = len(lab.jobs)
     search(tmp_path, **options, **confirm)
     assert len(lab.jobs) == executions
+
+
+def signalled(monkeypatch, curves):
+    """The lab's evaluator, which reports a curve besides: `curves` by node, a little more with every seed."""
+    real = evaluation.Evaluator._score
+
+    def score(self, slot, node, files, split, seed, recorded):
+        end = real(self, slot, node, files, split, seed, recorded)
+        extra = {"signals": {"curve": curves[node] and curves[node] + 0.01 * seed}}
+        end = {**end, "result": {**end["result"], "extra": extra}}
+        return end
+
+    monkeypatch.setattr(evaluation.Evaluator, "_score", score)
+    monkeypatch.setattr(run, "_check_signal", lambda settings, task: None)
+
+
+def test_a_search_is_steered_by_its_signal_and_keeps_the_metric_beside_it(lab, tmp_path, monkeypatch):
+    signalled(monkeypatch, [2.2, 2.0, 2.1])
+    done = search(tmp_path, eval__signal="curve", eval__seeds=2, **drafts(tmp_path, 0.6, 0.1, 0.3))
+    found = tree(done.folder)
+    assert [node.signal for node in found.nodes] == pytest.approx([2.205, 2.005, 2.105])
+    assert max(found.nodes, key=lambda node: node.fitness).id == 0
+    assert found.best.id == found.submitted == 1
+    assert [node.id for node in found.running_bests] == [0, 1]
+    submit = next(r for r in records(done.folder) if r["kind"] == "submit")
+    assert submit["fitness"] == found.nodes[1].fitness
+    assert found.nodes[1].summary == "signal (curve) 2.005"
+
+
+def test_an_evaluator_that_reports_no_signal_makes_no_good_node(lab, tmp_path, monkeypatch):
+    signalled(monkeypatch, [None])
+    node = tree(search(tmp_path, eval__signal="curve", **drafts(tmp_path, 0.6)).folder).nodes[0]
+    assert (node.status, node.fitness, node.failure_class) == (NodeStatus.BUGGY, None, "nan")
+
+
+def test_a_task_with_its_metric_alone_cannot_be_steered_by_a_signal(lab, tmp_path):
+    with pytest.raises(ValueError, match=r"reports its metric alone, use config\.eval\.signal=metric"):
+        search(tmp_path, eval__signal="loss", **drafts(tmp_path, 0.6))
 
 
 def test_a_defect_of_the_evaluator_is_tried_twice_and_never_blamed_on_the_candidate(lab, tmp_path, monkeypatch):

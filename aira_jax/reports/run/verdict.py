@@ -6,7 +6,10 @@ import statistics
 from collections import defaultdict
 from collections.abc import Mapping
 
+from aira_jax.proxies.fidelity import Signal
 from aira_jax.runs.view import NodeView, RunView
+
+MIN_PAIRS = 3  # fewer seeds give no interval
 
 
 class Claim(enum.StrEnum):
@@ -62,11 +65,42 @@ def verdict(run: RunView) -> Verdict:
         return Verdict(
             Claim.FIRST, f"The first scored draft (node {first.node.id}) is still the best: nothing beat it."
         )
+    if steered := _by_signal(chosen, first, run):
+        return steered
     a, b = scores_by_seed(chosen, run), scores_by_seed(first, run)
     split = _common_split(a, b)
     if split is None:
         return _unrepeated(chosen, first, run)
     return _compare(split, chosen, first, list(a[split].values()), list(b[split].values()), run)
+
+
+def _by_signal(chosen: NodeView, first: NodeView, run: RunView) -> Verdict | None:
+    """The comparison by what steered the search, over the fresh seeds that both nodes have: the mean of the paired
+    differences with Student's 95 % interval. None where the metric steered, or with fewer than 3 such seeds."""
+    kind, fresh = run.tree.signal, defaultdict(dict)
+    for node, seed, value in run.tree.confirmed_signals:
+        if value is not None:
+            fresh[node][seed] = value
+    a, b = fresh[chosen.node.id], fresh[first.node.id]
+    seeds = sorted(a.keys() & b.keys())
+    if kind is Signal.METRIC or len(seeds) < MIN_PAIRS:
+        return None
+    from scipy import stats
+
+    differences = [b[seed] - a[seed] for seed in seeds]
+    better = statistics.fmean(differences)
+    half = stats.t.ppf(0.975, len(seeds) - 1) * statistics.stdev(differences) / len(seeds) ** 0.5
+    claim = Claim.BEYOND if better > half else Claim.WITHIN if better > -half else Claim.WORSE
+    comparison = {
+        Claim.BEYOND: f"better than the first draft by {better:.4f} +- {half:.4f} on fresh seeds",
+        Claim.WITHIN: f"a tie with the first draft: better by {better:.4f} +- {half:.4f} on fresh seeds",
+        Claim.WORSE: f"worse than the first draft by {-better:.4f} +- {half:.4f} on fresh seeds",
+    }[claim]
+    sentence = (
+        f"By the signal that steered the search ({kind}, in nats, lower is better), node {chosen.node.id} is "
+        f"{comparison} ({len(seeds)} pairs, 95 % interval)."
+    )
+    return Verdict(claim, sentence, better, half)
 
 
 def _common_split(a: Mapping[str, Mapping[int, float]], b: Mapping[str, Mapping[int, float]]) -> str | None:

@@ -74,14 +74,15 @@ def choose(tree: Tree, config: Confirm, space) -> Submission | None:
     if not confirmed:
         (best,) = top(tree, nodes, 1)
         return Submission(best.id, "best_validation", best.fitness)
-    sign = -1 if tree.lower_is_better else 1
+    sign = -1 if tree.lower_steers else 1
     best = max(confirmed, key=lambda id: (sign * confirmed[id], -id))
-    return Submission(best, "confirmed", confirmed[best])
+    values = [value for id, _, value, _ in tree.confirmations if id == best and value is not None]
+    return Submission(best, "confirmed", statistics.fmean(values))
 
 
 def mean(tree: Tree, node: int, seeds: int) -> float | None:
-    """The mean of a node over its fresh seeds, None unless all of them gave a value."""
-    values = {seed: value for id, seed, value, _ in tree.confirmations if id == node and value is not None}
+    """The mean of what steers the search over a node's fresh seeds, None unless all of them gave a value."""
+    values = {seed: value for id, seed, value in tree.confirmed_signals if id == node and value is not None}
     return statistics.fmean(values.values()) if len(values) >= seeds else None
 
 

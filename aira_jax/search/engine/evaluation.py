@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aira_jax.core.failures import Failure
+from aira_jax.proxies.fidelity import Signal
 from aira_jax.sandbox.base import Mount
 from aira_jax.sandbox.failures import Program
 from aira_jax.sandbox.workdir import clear
 from aira_jax.search.engine.executions import Executor, Phase, Slot, is_infra, was_conclusive
 from aira_jax.search.log.events import Record
-from aira_jax.search.log.tree import Node, NodeStatus, Tree, resolve
+from aira_jax.search.log.tree import Node, NodeStatus, Tree, resolve, signal_of
 from aira_jax.search.operators.analysis import Analysis
 from aira_jax.search.operators.requests import Fitness
 from aira_jax.search.settings import SandboxSettings
@@ -39,6 +40,7 @@ class Outcome:
 
     status: NodeStatus
     fitness: float | None = None
+    signal: float | None = None
     fitness_source: str | None = None
     failure_class: str | None = None
     message: str = ""
@@ -226,14 +228,23 @@ class Measurement:
     def last(self) -> Record:
         return self.ends[-1]
 
-    def outcome(self) -> Outcome:
-        """Good iff every score is finite: their mean. Otherwise the class and message of what failed."""
+    def outcome(self, signal: Signal = Signal.METRIC) -> Outcome:
+        """Good iff every score, and every `signal` beside it, is finite: their means. Otherwise the class and message
+        of what failed."""
         if self.last["status"] != "ok" or self.last["failure_class"]:
             return failure(self.last)
-        values = [(end["result"] or {}).get("value") for end in self.ends if end["phase"] == "score_validation"]
+        scores = [end for end in self.ends if end["phase"] == "score_validation"]
+        values = [(end["result"] or {}).get("value") for end in scores]
         if not values or not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
             return Outcome(NodeStatus.BUGGY, failure_class=Failure.NAN, message="the evaluator gave no finite value")
-        return Outcome(NodeStatus.GOOD, statistics.fmean(values), Fitness.EVALUATOR)
+        fitness = statistics.fmean(values)
+        if signal is Signal.METRIC:
+            return Outcome(NodeStatus.GOOD, fitness, fitness_source=Fitness.EVALUATOR)
+        signals = [signal_of(end, signal) for end in scores]
+        if None in signals:
+            message = f"the evaluator gave no finite {signal}, by which config.eval.signal steers"
+            return Outcome(NodeStatus.BUGGY, failure_class=Failure.NAN, message=message)
+        return Outcome(NodeStatus.GOOD, fitness, statistics.fmean(signals), Fitness.EVALUATOR)
 
     def judged(self, analysis: Analysis) -> Outcome:
         """The outcome by the candidate's own report, as an analyst read it."""
@@ -241,7 +252,7 @@ class Measurement:
             return failure(self.last)
         if analysis.is_bug or analysis.metric is None or not math.isfinite(analysis.metric):
             return Outcome(NodeStatus.BUGGY, failure_class=Failure.INTERFACE, message=analysis.summary)
-        return Outcome(NodeStatus.GOOD, float(analysis.metric), Fitness.SELF_REPORTED)
+        return Outcome(NodeStatus.GOOD, float(analysis.metric), fitness_source=Fitness.SELF_REPORTED)
 
 
 def failure(end: Record) -> Outcome:

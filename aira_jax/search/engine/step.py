@@ -181,10 +181,10 @@ class Step:
     def _judge(self, candidate: answers.Candidate, measured: Measurement) -> Outcome:
         self_reported = self.context.evaluator.fitness is Fitness.SELF_REPORTED
         if not self_reported and not self.context.analyze_llm:
-            return self._concluded(measured.outcome(), candidate)
+            return self._concluded(measured.outcome(self.context.prompts.signal), candidate)
         by_rule = self.context.proposers[Operator.ANALYZE].free
         verdict = self._read(measured) if by_rule else self._analyze(candidate, measured)
-        outcome = measured.judged(verdict) if self_reported else measured.outcome()
+        outcome = measured.judged(verdict) if self_reported else measured.outcome(self.context.prompts.signal)
         self._log_analysis("rule" if by_rule else "llm", outcome, verdict.summary, verdict.metric)
         return outcome
 
@@ -197,7 +197,7 @@ class Step:
         return analysis.Analysis(is_bug=value is None, summary=summary, metric=value)
 
     def _analyze(self, candidate: answers.Candidate, measured: Measurement) -> analysis.Analysis:
-        failed = measured.outcome() if measured.last["status"] != "ok" else None
+        failed = measured.outcome(self.context.prompts.signal) if measured.last["status"] != "ok" else None
         told = next((end for end in measured.ends if end["phase"] == "candidate"), measured.last)
         end = told if failed is None else measured.last
         subject = dataclasses.replace(
@@ -224,16 +224,17 @@ class Step:
 
     def _concluded(self, outcome: Outcome, candidate: answers.Candidate | None = None) -> Outcome:
         """`outcome`, after a summary of it by rule went on record."""
-        task = self.context.prompts.task
+        prompts = self.context.prompts
         subject = dataclasses.replace(
             self._subject(candidate),
             status=outcome.status,
             fitness=outcome.fitness,
+            signal=outcome.signal,
             failure_class=outcome.failure_class,
             message=outcome.message,
         )
         parents = [self.view.nodes[id] for id in self.action.parents]
-        summary = analysis.rule_summary(subject, parents, metric=task.metric, lower_is_better=task.lower_is_better)
+        summary = analysis.rule_summary(subject, parents, metric=prompts.steering, lower_is_better=prompts.lower_steers)
         self._log_analysis("rule", outcome, summary, None)
         return outcome
 
@@ -266,4 +267,4 @@ def printed_metric(output: str, metric: str) -> float | None:
 
 
 def _outcome_of(node: Node) -> Outcome:
-    return Outcome(node.status, node.fitness, node.fitness_source, node.failure_class, node.message)
+    return Outcome(node.status, node.fitness, node.signal, node.fitness_source, node.failure_class, node.message)

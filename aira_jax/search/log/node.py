@@ -59,6 +59,7 @@ class Node:
     `saw` are the nodes that were committed in the view in which it was chosen.
     `exported` are the files that the candidate's own run wrote (only when it, or its duplicate, was run for them).
     `key` is the task's canonical form of the candidate (else its sha): equal keys are the same candidate.
+    `fitness` is the task's metric on validation, `signal` what steers the search where that is something else.
     `result` is the evaluator's result object of the validation score. `usd` is None when a call had no known price.
     """
 
@@ -79,6 +80,7 @@ class Node:
     duplicate_of: int | None = None
     status: NodeStatus | None = None
     fitness: float | None = None
+    signal: float | None = None
     fitness_source: str | None = None
     failure_class: str | None = None
     message: str = ""
@@ -98,6 +100,11 @@ class Node:
     @property
     def is_good(self) -> bool:
         return self.status is NodeStatus.GOOD
+
+    @property
+    def steering(self) -> float | None:
+        """What a search compares nodes by: the signal, where the run has one, else the fitness."""
+        return self.fitness if self.signal is None else self.signal
 
     @property
     def is_buggy(self) -> bool:

@@ -7,11 +7,13 @@ in it: records of test phases are passed over here and folded by `aira_jax.searc
 import dataclasses
 import functools
 import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aira_jax.core.operators import Operator
 from aira_jax.llm.base import Usage
+from aira_jax.proxies.fidelity import Signal
 from aira_jax.search.engine.budget import AXES, Budget
 from aira_jax.search.log.events import Blobs, Record, canonical
 from aira_jax.search.log.node import Action, Node, NodeStatus
@@ -46,7 +48,8 @@ class Tree:
 
     `run` is the run_start record (empty before it). `sessions` holds the last `mono` of every search session.
     `submitted` is the node id handed in, `stop` the last stop record, `stopped_at` the number of nodes then.
-    `confirmations` are executions of committed nodes with fresh evaluator seeds: (node, seed, value, device_s).
+    `confirmations` are executions of committed nodes with fresh evaluator seeds: (node, seed, value, device_s), and
+    `confirmed_signals` what steers the search in each of them: (node, seed, value of the signal).
     """
 
     nodes: tuple[Node, ...] = ()
@@ -57,6 +60,7 @@ class Tree:
     commits: tuple[int, ...] = ()
     progress: Mapping[int, Progress] = dataclasses.field(default_factory=dict)
     confirmations: tuple[tuple[int, int, float | None, float], ...] = ()
+    confirmed_signals: tuple[tuple[int, int, float | None], ...] = ()
     submitted: int | None = None
     stop: Record | None = None
     stopped_at: int = 0
@@ -86,9 +90,19 @@ class Tree:
     def lower_is_better(self) -> bool:
         return bool(self.run.get("lower_is_better", False))
 
+    @property
+    def signal(self) -> Signal:
+        """What steers the search; logs without one are steered by the metric."""
+        return Signal(self.run.get("config", {}).get("eval", {}).get("signal", Signal.METRIC))
+
+    @property
+    def lower_steers(self) -> bool:
+        """Whether less of the signal is better; losses always are."""
+        return self.signal is not Signal.METRIC or self.lower_is_better
+
     def quality(self, node: Node) -> float:
-        """The fitness of a good node, signed so that more is better."""
-        return -node.fitness if self.lower_is_better else node.fitness
+        """What steers the search by a good node, signed so that more is better."""
+        return -node.steering if self.lower_steers else node.steering
 
     @functools.cached_property
     def drafts(self) -> tuple[Node, ...]:
@@ -110,7 +124,7 @@ class Tree:
 
     @functools.cached_property
     def best(self) -> Node | None:
-        """The good node with the best fitness, the earliest on ties."""
+        """The good node with the best quality, the earliest on ties."""
         return max(self.good, key=lambda node: (self.quality(node), -node.id), default=None)
 
     @functools.cached_property
@@ -153,7 +167,9 @@ class Tree:
         size = len(self.nodes) if next_id is None else next_id
         nodes = tuple(_as_seen(node, committed_upto, size) for node in self.nodes[:size])
         commits = tuple(id for id in self.commits if id <= committed_upto)
-        return dataclasses.replace(self, nodes=nodes, commits=commits, progress={}, confirmations=())
+        return dataclasses.replace(
+            self, nodes=nodes, commits=commits, progress={}, confirmations=(), confirmed_signals=()
+        )
 
     def fingerprint(self) -> str:
         """SHA-256 over everything that a seed determines; wall-clock and device time are left out."""
@@ -168,6 +184,7 @@ class Tree:
                 node.failure_class,
                 repr(node.fitness),
                 dataclasses.asdict(node.usage),
+                *([] if node.signal is None else [repr(node.signal)]),
             ]
             for node in self.nodes
         ]
@@ -297,8 +314,20 @@ def _exec_end(tree: Tree, record: Record, blobs) -> Tree:
 
 def _confirm_end(tree: Tree, record: Record) -> Tree:
     value = (record.get("result") or {}).get("value") if record.get("status") == "ok" else None
-    item = (record["node"], record.get("seed", 0), value, record.get("device_s", 0.0))
-    return dataclasses.replace(tree, confirmations=(*tree.confirmations, item))
+    key = record["node"], record.get("seed", 0)
+    steering = value if tree.signal is Signal.METRIC or value is None else signal_of(record, tree.signal)
+    return dataclasses.replace(
+        tree,
+        confirmations=(*tree.confirmations, (*key, value, record.get("device_s", 0.0))),
+        confirmed_signals=(*tree.confirmed_signals, (*key, steering)),
+    )
+
+
+def signal_of(end: Record, kind: Signal) -> float | None:
+    """What the evaluator reported of a signal other than the metric; None where it reported no finite number."""
+    told = ((end.get("result") or {}).get("extra") or {}).get("signals") or {}
+    value = told.get(kind)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _analysis(tree: Tree, record: Record, blobs) -> Tree:
@@ -320,6 +349,7 @@ def _node(tree: Tree, record: Record, blobs) -> Tree:
         exported=exported or (tree.nodes[twin].exported if twin is not None and twin < id else {}),
         status=NodeStatus(record["status"]),
         fitness=record.get("fitness"),
+        signal=record.get("signal"),
         fitness_source=record.get("fitness_source"),
         failure_class=record.get("failure_class"),
         message=record.get("message") or "",

@@ -58,16 +58,17 @@ def _metric(value: object) -> float | None:
 def rule_summary(subject: Node, parents: Sequence[Node], *, metric: str, lower_is_better: bool) -> str:
     """The summary of a node without a model: failure class and last traceback line, or metric and change to parent.
 
-    `subject` has its final status, fitness, failure_class, message and output.
+    `metric` names what steers the search. `subject` has its final status, fitness, signal, failure_class, message and
+    output.
     """
     if subject.fitness is None:
         told = subject.message.strip().partition("\n")[0]
         last = _last_error(f"{subject.head}\n{subject.tail}")
         return "; ".join(dict.fromkeys(part for part in (f"failed ({subject.failure_class})", told, last) if part))
-    text = f"{metric} {subject.fitness:.6g}"
+    text = f"{metric} {subject.steering:.6g}"
     for parent in parents:
-        if parent.fitness is not None:
-            delta = subject.fitness - parent.fitness
+        if parent.steering is not None:
+            delta = subject.steering - parent.steering
             verdict = "equal" if delta == 0 else "better" if (delta < 0) == lower_is_better else "worse"
             text += f"; {verdict} than node {parent.id} by {delta:+.4g}" if delta else f"; equal to node {parent.id}"
     return text

@@ -109,7 +109,7 @@ def _ancestors(nodes: Sequence[Node], parents: Sequence[int]) -> set[int]:
 
 def _best_then_recent(nodes: Sequence[Node], lower_is_better: bool) -> list[Node]:
     sign = 1 if lower_is_better else -1
-    best = sorted((node for node in nodes if node.is_good), key=lambda node: (sign * node.fitness, node.id))[:BEST]
+    best = sorted((node for node in nodes if node.is_good), key=lambda node: (sign * node.steering, node.id))[:BEST]
     taken = {node.id for node in best}
     return best + [node for node in reversed(nodes) if node.id not in taken]
 
@@ -121,7 +121,8 @@ def _entry(node: Node, kind: MemoryKind, *, bounded: bool) -> tuple[str, str]:
     plan = f"Plan: {_cut(node.plan, PLAN_CHARS) if bounded else node.plan}"
     if kind is MemoryKind.ONLY_PLANS:
         return title, plan
-    outcome = f"fitness {node.fitness:.6g}" if node.is_good else f"{node.status}, class {node.failure_class}"
+    signal = "" if node.signal is None else f", signal {node.signal:.6g}"
+    outcome = f"fitness {node.fitness:.6g}{signal}" if node.is_good else f"{node.status}, class {node.failure_class}"
     summary = node.summary or node.message
     told = _cut(summary, SUMMARY_CHARS) if bounded else summary
     return f"{title}: {outcome}", plan + (f"\nOutcome: {told}" if told else "")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from aira_jax.core.operators import Operator
+from aira_jax.proxies.fidelity import Signal
 
 PROMPT_VERSION = 2
 HEAD_CHARS = TAIL_CHARS = 2500
@@ -45,6 +46,16 @@ printed. Judge this one run; you do not design the next one."""
 DATA_IS_TRAINED = """\
 The task's evaluator reads the artifact as data, trains what it describes on the training split and scores it on the \
 validation split. Numbers that a program of yours prints are not trusted."""
+SIGNALS = {
+    Signal.LOSS: (
+        "Candidates are compared by a signal beside the metric, the cross-entropy of the validation targets in nats "
+        "(loss): lower is better."
+    ),
+    Signal.CURVE: (
+        "Candidates are compared by a signal beside the metric, the mean training loss over all epochs in nats, that "
+        "is the area under the training curve (curve): lower is better."
+    ),
+}
 CODE_IS_TRAINED = """\
 The task's evaluator trains your code on the training split inside a sandbox, then scores its predictions on the \
 validation split. Numbers that your code prints are not trusted."""

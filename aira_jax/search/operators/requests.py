@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from aira_jax.core.operators import Operator
 from aira_jax.llm.base import Context, Evaluated, Request, Role, Sampling, Space
+from aira_jax.proxies.fidelity import Signal
 from aira_jax.search.log.tree import Action, Node
 from aira_jax.search.operators import memory, prompts
 from aira_jax.search.operators.memory import MemoryKind
@@ -114,6 +115,17 @@ class PromptContext:
     memory: MemoryOptions = MemoryOptions()
     calls: Mapping[Operator, CallOptions] = dataclasses.field(default_factory=dict)  # absent operator: CallOptions()
     version: int = prompts.PROMPT_VERSION
+    signal: Signal = Signal.METRIC
+
+    @property
+    def lower_steers(self) -> bool:
+        """Whether less of what steers the search is better; losses always are."""
+        return self.signal is not Signal.METRIC or self.task.lower_is_better
+
+    @property
+    def steering(self) -> str:
+        """What steers the search, by name."""
+        return self.task.metric if self.signal is Signal.METRIC else f"signal ({self.signal})"
 
 
 class View(Protocol):
@@ -192,11 +204,11 @@ def _request(
     context = Context(
         task=shared.task.name,
         seed=shared.seed,
-        lower_is_better=shared.task.lower_is_better,
+        lower_is_better=shared.lower_steers,
         space=shared.task.space,
-        parents=tuple(Evaluated(n.id, n.files, n.fitness) for n in parents),
-        history=tuple(Evaluated(n.id, n.files, n.fitness) for n in seen if n.is_good),
-        tried=tuple(Evaluated(n.id, n.files, n.fitness) for n in seen if n.files and not n.pending),
+        parents=tuple(Evaluated(n.id, n.files, n.steering) for n in parents),
+        history=tuple(Evaluated(n.id, n.files, n.steering) for n in seen if n.is_good),
+        tried=tuple(Evaluated(n.id, n.files, n.steering) for n in seen if n.files and not n.pending),
         pending={n.id: n.saw for n in seen if n.pending},
     )
     return Request(
@@ -255,7 +267,9 @@ def _measured(shared: PromptContext) -> str:
         who = prompts.CODE_IS_TRAINED if task.executes_candidate else prompts.DATA_IS_TRAINED
     protocol = ", ".join(f"{key}={value}" for key, value in sorted(task.profiles.get(shared.profile, {}).items()))
     profile = f"Profile {shared.profile}{f': {protocol}' if protocol else ''}."
-    return f"Metric: {task.metric}, {direction} is better.{best}\n{who}\n{profile}"
+    metric = f"Metric: {task.metric}, {direction} is better.{best}"
+    steered = "" if shared.signal is Signal.METRIC else f"\n{prompts.SIGNALS[shared.signal]}"
+    return f"{metric}{steered}\n{who}\n{profile}"
 
 
 def _contract(shared: PromptContext) -> str:
@@ -278,7 +292,7 @@ def _verdict_format(shared: PromptContext) -> str:
 
 def _memory(shared: PromptContext, seen: Sequence[Node], action: Action) -> str:
     kind = MemoryKind(getattr(shared.memory, action.operator))
-    bound, lower = shared.memory.max_chars, shared.task.lower_is_better
+    bound, lower = shared.memory.max_chars, shared.lower_steers
     designs = shared.version >= 2
     return memory.select(kind, seen, action.parents, max_chars=bound, lower_is_better=lower, designs=designs)
 
@@ -288,7 +302,8 @@ def _parents(shared: PromptContext, operator: Operator, parents: Sequence[Node])
     sections = []
     for tag, parent in zip(tags, parents, strict=True):
         fitness = "none" if parent.fitness is None else f"{parent.fitness:.6g}"
-        about = f"Node {parent.id}. {shared.task.metric} on validation: {fitness}."
+        signal = "" if parent.signal is None else f" {shared.steering}: {parent.signal:.6g}."
+        about = f"Node {parent.id}. {shared.task.metric} on validation: {fitness}.{signal}"
         scores = memory.problems(parent, shared.task.lower_is_better) if shared.version >= 2 else ""
         told = "\n".join(filter(None, [about, scores, parent.summary]))
         sections += [section(tag, told), section(f"{tag}_files", prompts.files(parent.files))]

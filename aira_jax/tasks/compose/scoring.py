@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from aira_jax.core.failures import Failure
+from aira_jax.core.files import finite
 from aira_jax.tasks.evaluation import CandidateError, Score
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 def score(result: "ProxyResult", value: float) -> Score:
     """`value` with all that is known about its training. Raises CandidateError for a training that went wrong."""
+    from aira_jax.proxies.fidelity import Signal
     from aira_jax.proxies.result import TaskStatus
 
     details = {"canonical": result.pattern, "proxy": result.to_json()}
@@ -25,7 +27,7 @@ def score(result: "ProxyResult", value: float) -> Score:
         n_params=max(result.parameters.values(), default=None),
         steps=result.trained_steps,
         curve=_mean_curve(result.curve),
-        extra=details,
+        extra=details | {"signals": {kind: finite(result.signal(kind)) for kind in Signal}},
     )
 
 
