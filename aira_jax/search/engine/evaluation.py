@@ -40,10 +40,10 @@ class Outcome:
 
     status: NodeStatus
     fitness: float | None = None
-    signal: float | None = None
     fitness_source: str | None = None
     failure_class: str | None = None
     message: str = ""
+    signal: float | None = None
 
 
 class Recorded:
@@ -239,12 +239,12 @@ class Measurement:
             return Outcome(NodeStatus.BUGGY, failure_class=Failure.NAN, message="the evaluator gave no finite value")
         fitness = statistics.fmean(values)
         if signal is Signal.METRIC:
-            return Outcome(NodeStatus.GOOD, fitness, fitness_source=Fitness.EVALUATOR)
+            return Outcome(NodeStatus.GOOD, fitness, Fitness.EVALUATOR)
         signals = [signal_of(end, signal) for end in scores]
         if None in signals:
             message = f"the evaluator gave no finite {signal}, by which config.eval.signal steers"
             return Outcome(NodeStatus.BUGGY, failure_class=Failure.NAN, message=message)
-        return Outcome(NodeStatus.GOOD, fitness, statistics.fmean(signals), Fitness.EVALUATOR)
+        return Outcome(NodeStatus.GOOD, fitness, Fitness.EVALUATOR, signal=statistics.fmean(signals))
 
     def judged(self, analysis: Analysis) -> Outcome:
         """The outcome by the candidate's own report, as an analyst read it."""
@@ -252,7 +252,7 @@ class Measurement:
             return failure(self.last)
         if analysis.is_bug or analysis.metric is None or not math.isfinite(analysis.metric):
             return Outcome(NodeStatus.BUGGY, failure_class=Failure.INTERFACE, message=analysis.summary)
-        return Outcome(NodeStatus.GOOD, float(analysis.metric), fitness_source=Fitness.SELF_REPORTED)
+        return Outcome(NodeStatus.GOOD, float(analysis.metric), Fitness.SELF_REPORTED)
 
 
 def failure(end: Record) -> Outcome:

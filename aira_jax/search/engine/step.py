@@ -267,4 +267,4 @@ def printed_metric(output: str, metric: str) -> float | None:
 
 
 def _outcome_of(node: Node) -> Outcome:
-    return Outcome(node.status, node.fitness, node.signal, node.fitness_source, node.failure_class, node.message)
+    return Outcome(node.status, node.fitness, node.fitness_source, node.failure_class, node.message, node.signal)
