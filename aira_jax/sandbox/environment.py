@@ -9,8 +9,8 @@ from pathlib import Path
 
 from aira_jax.core.text import SECRET_NAME
 
-INHERITED = re.compile(
-    r"PATH|LANG|LD_LIBRARY_PATH|CUDA_VISIBLE_DEVICES|JAX_.*|XLA_.*"
+INHERITED = re.compile(  # jax's cache lies where a program may not write
+    r"PATH|LANG|LD_LIBRARY_PATH|CUDA_VISIBLE_DEVICES|JAX_(?!\w*CACHE).*|XLA_.*"
     r"|AIRA_JAX_(PRIMITIVES|REUSE_SCORES)|(OMP|MKL|OPENBLAS|NUMEXPR|VECLIB_MAXIMUM|BLIS|NPROC)(_NUM)?_THREADS|NPROC"
 )
 OFFLINE = {

@@ -120,7 +120,7 @@ def test_weights_travel_as_bfloat16_and_only_parts_cross_replicas():
     mesh = AbstractMesh((2, 4), sharding.AXES, axis_types=(AxisType.Auto,) * 2)
     found = design(Model(scale="debug", pattern="2(A-M)"))
     model = HybridLM(Large(found.dims), found.pattern.layers, found.dims.vocab)
-    objective = Objective(model, Layout(mesh, sharding.rule(4, 0), sharding.BATCH), 0, Loss.FULL, 8192)
+    objective = Objective(model, Layout(mesh, sharding.rule(4, 0), sharding.BATCH), Loss.FULL, 8192)
     params = jax.eval_shape(model.init, jax.random.key(0))
     tokens = jax.ShapeDtypeStruct((1, 8, 33), np.int32)
     jaxpr = jax.make_jaxpr(objective.gradient)(params, tokens)

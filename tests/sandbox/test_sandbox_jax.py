@@ -25,5 +25,5 @@ def test_jax_compiles_and_runs(lab, tmp_path, gib):
         writable=(tmp_path / "cache",),
     )
     assert execution.status is Status.OK, execution.output
-    assert execution.output == "262144.0\n"
+    assert execution.output.endswith("262144.0\n")  # the extra h200 makes jax look for a driver, and say so
     assert (tmp_path / "cache" / "result").read_text() == "kept"

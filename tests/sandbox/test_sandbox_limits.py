@@ -203,7 +203,7 @@ def test_output_flood_keeps_whole_lines_of_both_ends(lab):
 def test_cpu_limit_of_one_process(lab):
     execution = lab.run("while True: pass", limits=Limits(wall_s=60, cpu_s=1))
     assert execution.killed_for == "cpu"
-    assert 0.8 < execution.cpu_s < 8  # the kernel counts in ticks
+    assert 0.5 < execution.cpu_s < 8  # the kernel counts in ticks, and charges a whole one to whom it interrupts
 
 
 def test_cpu_limit_counts_the_whole_tree(lab, machine):
