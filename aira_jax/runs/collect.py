@@ -20,6 +20,7 @@ from aira_jax.search.log import events
 from aira_jax.statistics.rows import Skipped
 from aira_jax.tasks import loader
 from aira_jax.tasks.compose.options import OptionSpace
+from aira_jax.tasks.task import Task
 
 LOG = "events.jsonl"
 
@@ -68,7 +69,7 @@ def _hidden(path: Path) -> bool:
 def read_run(folder: Path) -> tuple[list[Row], RunFacts]:
     """The rows of one run. Raises ValueError (or what a malformed record raises) when it cannot be read."""
     view = fold(events.read(folder), events.Blobs(folder / "blobs"))
-    space = getattr(loader.load(view.start["task"]).space, "SPACE", None)
+    space = getattr(_task(view).space, "SPACE", None)
     if space is None:
         raise ValueError(f"{view.start['task']} is no search over patterns")
     if isinstance(space, OptionSpace):
@@ -81,6 +82,13 @@ def read_run(folder: Path) -> tuple[list[Row], RunFacts]:
         len(rows), tested,
     )  # fmt: skip
     return rows, facts
+
+
+def _task(view: RunView) -> Task:
+    """The run's task: its own folder while it lies there, else the one of this package with its name."""
+    named = view.config.get("task") or view.start["task"]
+    lies_there = loader.is_path(named) and loader.folder_of(named).is_dir()
+    return loader.load(named if lies_there else view.start["task"])
 
 
 def _common(folder: Path, view: RunView, space: dims.Space) -> dict[str, Any]:

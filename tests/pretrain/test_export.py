@@ -75,7 +75,7 @@ def test_a_file_cut_short_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_the_command_writes_what_was_trained(tmp_path):
-    train(tiny.settings("steps=10"), tmp_path / "run", say=lambda line: None)
+    train(tiny.settings("steps=15"), tmp_path / "run", say=lambda line: None)
     command = [
         sys.executable,
         ROOT / "scripts" / "export.py",
@@ -86,7 +86,7 @@ def test_the_command_writes_what_was_trained(tmp_path):
         assert subprocess.run(command, cwd=ROOT, capture_output=True, timeout=120).returncode == code
     found = restore(tmp_path / "run")
     assert same(export.from_aira(found.model, safetensors.read(tmp_path / "o" / export.WEIGHTS)), found.params)
-    assert json.loads((tmp_path / "o" / export.CONFIG).read_text())["step"] == 10
+    assert json.loads((tmp_path / "o" / export.CONFIG).read_text())["step"] == 15
 
 
 def test_transformers_computes_the_same_logits(tmp_path):
