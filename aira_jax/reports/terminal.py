@@ -186,6 +186,7 @@ def node_line(node: Node, tree: Tree) -> str:
         f"{node.status}".ljust(6),
         number(node.fitness).rjust(9) if node.is_good else (node.failure_class or "").rjust(9),
         delta(node, tree).rjust(9),
+        *_signal(node),
         "best" if tree.best is not None and tree.best.id == node.id else "    ",
         seconds(node.wall_s).rjust(7),
         f"steps {spent_of('steps', tree.spent.steps, tree.limits.steps)}",
@@ -194,6 +195,11 @@ def node_line(node: Node, tree: Tree) -> str:
         cells.append(found.text)
     reason = "" if node.is_good else one_line(node.message, 120)
     return "  ".join([*cells, reason]).rstrip()
+
+
+def _signal(node: Node) -> list[str]:
+    """What steers the search where it is not the fitness; nothing else."""
+    return [] if node.signal is None else [f"signal {number(node.signal)}"]
 
 
 def summary_line(tree: Tree) -> Text:
@@ -243,7 +249,7 @@ def last_nodes_table(tree: Tree) -> Table:
             f"{node.operator} {'+'.join(map(str, node.parents))}",
             Text(str(node.status), style=STYLES[node.status]),
             node.failure_class or "",
-            Text(number(node.fitness), style="bold green" if is_best else ""),
+            Text("  ".join([number(node.fitness), *_signal(node)]), style="bold green" if is_best else ""),
             delta(node, tree),
             seconds(node.wall_s),
             found.text if (found := of_files(node.files)) else "",

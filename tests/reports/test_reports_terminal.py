@@ -1,5 +1,6 @@
 """A search as seen from its terminal."""
 
+import dataclasses
 import io
 
 import pytest
@@ -141,3 +142,10 @@ def test_dollars_that_nobody_knows_are_unpriced(tmp_path):
     play(view, run)
     assert "unpriced" in shown(view)
     view.close()
+
+
+def test_what_steers_a_search_stands_beside_the_score_where_it_is_another_number(small_run):
+    tree = play(PlainLog(screen(), small_run / "events.jsonl"), small_run)
+    node = next(node for node in tree.nodes if node.is_good)
+    assert "signal" not in terminal.node_line(node, tree)
+    assert "  signal 2.2500" in terminal.node_line(dataclasses.replace(node, signal=2.25), tree)
